@@ -1,0 +1,266 @@
+"""The one place that builds everything: engine, channels, translator, programs, bot, site and clock. The only reader of settings.
+
+`open_hub` gives a `Hub`, and a hub has two lives: `tick`, which does what is due now, and `serve`, which also listens.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+import uvicorn
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from fastapi import FastAPI
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from puente.messaging import composing, outbox, phones, scheduling
+from puente.messaging.channels.base import Channel
+from puente.messaging.channels.handset import Handset
+from puente.messaging.channels.twilio import TwilioSms
+from puente.messaging.conversations import Program
+from puente.messaging.dispatch import Dispatcher
+from puente.messaging.wording import School
+from puente.models import Message, MessageState, Schedule, TelegramUpdate, database
+from puente.models.database import Sessions
+from puente.settings import BadSettings, Settings, read_settings
+from puente.translations.engine import Engine
+from puente.translations.phrases import Phrases
+from puente.translations.translator import Translator
+from puente.web.site import open_site
+from puente.web.webhooks import telegram_routes, twilio_routes
+
+if TYPE_CHECKING:
+    from puente.bot.updates import Listening
+
+log = structlog.get_logger()
+
+PROGRAMS: Sequence[Program] = ()
+
+# How often each tick comes round, in seconds. Each is skipped while its last run is still going.
+EVERY = {"fire": 5.0, "listen": 0.5, "release": 1.0, "dispatch": 0.5}
+
+
+@dataclass
+class Hub:
+    """Everything that is open, for as long as the process lives."""
+
+    settings: Settings
+    engine: AsyncEngine
+    sessions: Sessions
+    translator: Translator
+    packs: Engine
+    channels: Mapping[str, Channel]
+    dispatcher: Dispatcher
+    listening: "Listening | None"
+    now: Callable[[], datetime]
+
+    @property
+    def school(self) -> School:
+        return School(self.settings.school_name)
+
+    @property
+    def public_url(self) -> str | None:
+        return self.settings.public_url
+
+    async def fire(self) -> int:
+        return await scheduling.fire_due(self.sessions, self.now(), self.settings.timezone)
+
+    async def listen(self) -> int:
+        return await self.listening.handle_pending() if self.listening else 0
+
+    async def release(self) -> int:
+        return await composing.release_due(self.sessions, self.translator, self.channels, self.now())
+
+    async def dispatch(self) -> int:
+        return await self.dispatcher.drain()
+
+    async def tick(self) -> int:
+        """Do everything that is due now. Returns how much that was."""
+        return await self.fire() + await self.listen() + await self.release() + await self.dispatch()
+
+    async def busy(self) -> bool:
+        """Is anything due, in flight, or about to be tried again?"""
+        at = self.now()
+        waiting = [
+            select(Message.id).where(Message.state == MessageState.ready, Message.send_at <= at),
+            select(Schedule.id).where(Schedule.next_at <= at),  # type: ignore[operator]
+        ]
+        if self.listening:
+            waiting.append(select(TelegramUpdate.update_id).where(TelegramUpdate.handled_at.is_(None)))  # type: ignore[union-attr]
+        async with self.sessions() as session:
+            return any([await session.scalar(select(query.exists())) for query in waiting]) or await outbox.busy(session, at)
+
+    async def work(self, *, until_idle: bool = False) -> int:
+        """The ticks: for ever, or until nothing is due or in flight. Returns how much was done."""
+        if not until_idle:
+            with self.clock():
+                await stopped()
+            return 0
+        done = 0
+        while True:
+            just_now = await self.tick()
+            done += just_now
+            if not just_now:
+                if not await self.busy():
+                    return done
+                await asyncio.sleep(0.2)
+
+    @contextlib.contextmanager
+    def clock(self) -> Iterator[None]:
+        """APScheduler as the clock. It holds no state: what is due stands in our tables, so a missed beat loses nothing."""
+        scheduler = AsyncIOScheduler(timezone=UTC)
+        for name, seconds in EVERY.items():
+            scheduler.add_job(
+                _watched(name, getattr(self, name)), "interval", seconds=seconds, id=name, max_instances=1, coalesce=True,
+                misfire_grace_time=None, next_run_time=datetime.now(UTC),
+            )  # fmt: skip
+        scheduler.start()
+        try:
+            yield
+        finally:
+            scheduler.shutdown(wait=False)
+
+    def site(self) -> FastAPI:
+        """The web side, with the webhooks of the vendors that are set up."""
+        routers = []
+        if self.settings.twilio_auth_token:
+            token = self.settings.twilio_auth_token.get_secret_value()
+            routers.append(twilio_routes(self.sessions, token, self.public_url, PROGRAMS, self.now))
+        if self.listening:
+            routers.append(telegram_routes(self.sessions, self.telegram_secret, self.now))
+        return open_site(self.sessions, routers)
+
+    async def serve(self, host: str, port: int) -> None:
+        """Web, bot and clock in one process, until it is told to stop."""
+        server = uvicorn.Server(uvicorn.Config(self.site(), host=host, port=port, log_config=None, access_log=False))
+        polling = await self._open_updates()
+        try:
+            with self.clock():
+                await server.serve()
+        finally:
+            if polling:
+                polling.cancel()
+                await asyncio.gather(polling, return_exceptions=True)
+
+    @property
+    def telegram_secret(self) -> str:
+        """What Telegram must send back with every update: from the token, so that it needs no setting of its own."""
+        assert self.settings.telegram_token
+        return hashlib.sha256(b"puente webhook " + self.settings.telegram_token.get_secret_value().encode()).hexdigest()
+
+    async def _open_updates(self) -> "asyncio.Task[None] | None":
+        """Let Telegram post to us where it can reach us, and fetch from it otherwise."""
+        if self.bot is None:
+            return None
+        if self.public_url is None:
+            return asyncio.create_task(updates.poll_forever(self.sessions, self.bot, self.now))
+        try:
+            await self.bot.set_webhook(f"{self.public_url}/webhooks/telegram", secret_token=self.telegram_secret)
+        except (AiogramError, OSError) as error:
+            raise BadSettings(
+                f"Telegram did not accept our address ({type(error).__name__}). Check PUENTE_TELEGRAM_TOKEN and PUENTE_PUBLIC_URL."
+            ) from None
+        return None
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@contextlib.asynccontextmanager
+async def open_hub(
+    settings: Settings | None = None, *, now: Callable[[], datetime] = utc_now, fresh: bool = False
+) -> AsyncIterator[Hub]:
+    """Build everything from the settings, and close it again. `fresh` sets up the database; otherwise it must be up to date."""
+    settings = settings or read_settings()
+    engine = database.open_engine(settings.database_url)
+    sessions = database.open_sessions(engine)
+    hub: Hub | None = None
+    try:
+        await (database.upgrade(engine) if fresh else database.check_ready(engine))
+        packs = Engine(settings.packs_dir)
+        translator = Translator(Phrases(), packs)
+        school = School(settings.school_name)
+        channels, listening = _open_channels(settings, sessions, translator, now)
+        dispatcher = Dispatcher(sessions, channels, translator, school, now)
+        hub = Hub(settings, engine, sessions, translator, packs, channels, dispatcher, listening, now)
+        yield hub
+    finally:
+        for channel in hub.channels.values() if hub else ():
+            await channel.close()
+        await engine.dispose()
+
+
+def _open_channels(
+    settings: Settings, sessions: Sessions, translator: Translator, now: Callable[[], datetime]
+) -> "tuple[dict[str, Channel], Listening | None]":
+    if settings.channels == "handset":
+        return {name: Handset(name, phones.putter(sessions, name, now)) for name in ("sms", "telegram")}, None
+    channels: dict[str, Channel] = {}
+    if settings.twilio_account_sid and settings.twilio_auth_token:
+        channels["sms"] = TwilioSms(
+            settings.twilio_account_sid,
+            settings.twilio_auth_token.get_secret_value(),
+            settings.twilio_messaging_service or settings.twilio_from or "",
+            api_url=settings.twilio_api_url,
+            public_url=settings.public_url,
+        )
+    if settings.telegram_token is None:
+        return channels, None
+    # aiogram takes three seconds to import, so a school without Telegram does not wait for it.
+    from puente.bot import families
+    from puente.bot.updates import Listening
+    from puente.messaging.channels.telegram import TelegramChat, open_bot
+
+    try:
+        bot = open_bot(settings.telegram_token.get_secret_value(), settings.telegram_api_url)
+    except ValueError as error:
+        raise BadSettings(str(error)) from None
+    channels["telegram"] = TelegramChat(bot)
+    handlers = families.open_dispatcher(PROGRAMS, School(settings.school_name), translator)
+    return channels, Listening(sessions, bot, handlers, now)
+
+
+def _watched(name: str, tick: Callable[[], Awaitable[int]]) -> Callable[[], Awaitable[None]]:
+    """A tick that survives a bad moment, the database restarting for example, and says so without anybody's data."""
+
+    async def run() -> None:
+        try:
+            await tick()
+        except Exception as error:
+            log.error("tick.failed", tick=name, error=type(error).__name__)
+
+    return run
+
+
+async def stopped() -> None:
+    """Wait until somebody asks this process to stop."""
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers on its loop
+            loop.add_signal_handler(number, asked.set)
+    await asked.wait()
+
+
+def set_up_logging(level: int = logging.INFO) -> None:
+    """Past-tense facts with ids, on standard error, as JSON where a program reads them."""
+    readable = sys.stderr.isatty()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr)

@@ -1,0 +1,131 @@
+"""The bot's listening: fetch what Telegram has for us, and handle what is stored.
+
+    poll | web/webhooks → inbox.store → tick: handle_pending → the dispatcher's handlers → conversations.hear
+
+aiogram's own polling and its own webhook handler acknowledge first and handle later: a crash in between would lose a family's words.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+from aiogram import Bot, Dispatcher
+from aiogram.exceptions import AiogramError, TelegramRetryAfter
+from aiogram.types import Update
+from sqlalchemy import select
+
+from puente.bot import inbox
+from puente.messaging import outbox
+from puente.models import HubError, Task, TaskKind, TelegramUpdate
+from puente.models.database import Sessions
+
+log = structlog.get_logger()
+
+LONG_POLL = 20
+PATIENCE = 5
+AT_ONCE = 100
+
+
+class TelegramSaysNo(HubError):
+    """Telegram did not answer our bot as it should."""
+
+
+class Listening:
+    """Holds the bot and its handlers."""
+
+    def __init__(self, sessions: Sessions, bot: Bot, dispatcher: Dispatcher, now: Callable[[], datetime]) -> None:
+        self.bot = bot
+        self._sessions = sessions
+        self._dispatcher = dispatcher
+        self._now = now
+
+    async def link(self, token: str) -> str:
+        """The deep link that carries a token to our bot."""
+        try:
+            return f"https://t.me/{(await self.bot.me()).username}?start={token}"
+        except (AiogramError, OSError) as error:
+            raise TelegramSaysNo(f"Telegram did not answer ({type(error).__name__}). Check PUENTE_TELEGRAM_TOKEN.") from None
+
+    async def open_webhook(self, url: str, secret: str) -> None:
+        """Ask Telegram to post to us. It sends `secret` along, and the webhook refuses whatever comes without."""
+        try:
+            await self.bot.set_webhook(url, secret_token=secret)
+        except (AiogramError, OSError) as error:
+            reason = f"Telegram did not accept our address ({type(error).__name__})."
+            raise TelegramSaysNo(f"{reason} Check PUENTE_TELEGRAM_TOKEN and PUENTE_PUBLIC_URL.") from None
+
+    async def poll(self, *, wait: int = LONG_POLL) -> int:
+        """Fetch one batch and store it. The next call confirms it to Telegram, so nothing is confirmed before it is stored."""
+        async with self._sessions() as session:
+            last = await session.scalar(select(TelegramUpdate.update_id).order_by(TelegramUpdate.update_id.desc()).limit(1))  # type: ignore[attr-defined]
+        fetched = await self.bot.get_updates(offset=None if last is None else last + 1, timeout=wait, request_timeout=wait + 10)
+        async with self._sessions.begin() as session:
+            for update in fetched:
+                await inbox.store(session, update.model_dump(mode="json", by_alias=True, exclude_none=True), self._now())
+        return len(fetched)
+
+    async def poll_forever(self) -> None:
+        """Poll until cancelled. Telegram's bad moments are waited out."""
+        opened = False
+        while True:
+            try:
+                # Telegram posts or is polled, never both.
+                opened = opened or await self.bot.delete_webhook()
+                await self.poll()
+            except TelegramRetryAfter as slow:
+                await asyncio.sleep(slow.retry_after)
+            except (AiogramError, OSError) as error:
+                log.warning("telegram.unreachable", error=type(error).__name__)
+                await asyncio.sleep(5)
+
+    async def handle_pending(self) -> int:
+        """Tick: handle what is stored, in order. Returns how many updates that was."""
+        async with self._sessions() as session:
+            pending = (
+                await session.scalars(
+                    select(TelegramUpdate.update_id)
+                    .where(TelegramUpdate.handled_at.is_(None))  # type: ignore[union-attr]
+                    .order_by(TelegramUpdate.update_id)  # type: ignore[arg-type]
+                    .limit(AT_ONCE)
+                )
+            ).all()
+        for update_id in pending:
+            try:
+                await self._handle(update_id)
+            except Exception as error:
+                # One odd update must not block all families behind it. Without the error's text: it may hold what a family wrote.
+                log.error("update.failed", update=update_id, error=type(error).__name__)
+                await self._count_failure(update_id)
+        return len(pending)
+
+    async def _handle(self, update_id: int) -> None:
+        """Handling an update and marking it handled are one transaction."""
+        at = self._now()
+        async with self._sessions.begin() as session:
+            row = await session.get_one(TelegramUpdate, update_id, with_for_update=True)
+            if row.handled_at:
+                return  # another process was first
+            update = Update.model_validate(row.payload, context={"bot": self.bot})
+            answer = await self._dispatcher.feed_update(self.bot, update, session=session, at=at)
+            row.handled_at = at
+        # Only somebody whom we do not know is answered here; everyone else is answered through the outbox.
+        if isinstance(answer, str) and update.message:
+            try:
+                await self.bot.send_message(update.message.chat.id, answer)
+            except (AiogramError, OSError) as error:
+                log.warning("answer.lost", update=update_id, error=type(error).__name__)
+
+    async def _count_failure(self, update_id: int) -> None:
+        at = self._now()
+        async with self._sessions.begin() as session:
+            row = await session.get_one(TelegramUpdate, update_id)
+            row.attempts += 1
+            if row.attempts >= PATIENCE:
+                row.handled_at = at
+                task = Task(
+                    key=f"update:{update_id}", kind=TaskKind.answer, reason="A Telegram message could not be read.", created_at=at
+                )
+                await session.execute(
+                    outbox.insert_once(session, Task).values(task.model_dump(exclude={"id"})).on_conflict_do_nothing()
+                )

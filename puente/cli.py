@@ -1,0 +1,426 @@
+"""The command `puente`: a thin face over the same functions that the pages and the bot use."""
+
+import asyncio
+import dataclasses
+import json
+import logging
+import re
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import date, datetime, time
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import select
+
+from puente import app as hubs
+from puente.app import Hub
+from puente.messaging import audiences, composing, linking, reports, roster
+from puente.messaging.composing import Draft
+from puente.models import HubError, Kind, MessageState, Person, Task
+from puente.translations import languages as language_tags
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Puente carries a school's messages to families, and theirs to the school, each in their own language.\n\n"
+    "Start with **puente init**, then **puente roster import samples/school**, then **puente preview**.",
+)
+roster_app = typer.Typer(no_args_is_help=True, help="The roster: students, their guardians, and the staff.")
+languages_app = typer.Typer(no_args_is_help=True, help="The language packs on this machine.")
+app.add_typer(roster_app, name="roster")
+app.add_typer(languages_app, name="languages")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for a program to read.")]
+KindOption = Annotated[
+    Kind, typer.Option(help="What the message is for: its hours, its urgency and who may read it follow from that.")
+]
+ToOption = Annotated[
+    str,
+    typer.Option(
+        "--to", help="Who gets it: group:3B, grade:5, student:S-17, guardian:G-4 or school; join with + and take away with -."
+    ),
+]
+TextOption = Annotated[
+    str | None, typer.Option(help="What it says. {child}, {guardian}, {teacher} and {school} are filled in for each family.")
+]
+FileOption = Annotated[Path | None, typer.Option("--file", help="Read the text from this file, or from - for standard input.")]
+LangOption = Annotated[str, typer.Option("--lang", help="The language it is written in.")]
+FieldOption = Annotated[
+    list[str] | None,
+    typer.Option("--field", help="A value for a field of the text: date=2026-12-03, time=15:30. Repeat it for more."),
+]
+FromOption = Annotated[
+    str | None, typer.Option("--from", help="The teacher who writes, by staff id: answers go there. Else to the office.")
+]
+
+
+@app.command()
+def init() -> None:
+    """Create the database, or bring it up to date. Safe to repeat."""
+
+    async def command(hub: Hub) -> None:
+        out.print(f"The database is ready: {hub.engine.url.render_as_string(hide_password=True)}")
+
+    _run(command, fresh=True)
+
+
+@roster_app.command("import")
+def roster_import(
+    path: Annotated[Path, typer.Argument(help="A CSV file, a folder or a zip: the simple roster, a staff list, or OneRoster 1.2.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read a roster. Safe to repeat: only what changed is changed. Wrong rows are named by line, and the good ones are taken."""
+
+    async def command(hub: Hub) -> int:
+        with err.status("Reading the roster …"):
+            read = await asyncio.to_thread(roster.read, path, hub.settings.school_region)
+        with err.status("Putting it into the database …"):
+            async with hub.sessions() as session:
+                changes = await roster.enrol(session, read, hub.now())
+                await (session.rollback() if dry_run else session.commit())
+        if as_json:
+            _print_json({"dry_run": dry_run, "changes": changes, "problems": read.problems, "notices": read.notices})
+        else:
+            _print_changes(changes, read, dry_run)
+        # A roster of which nothing could be taken is a failure; one with a few wrong rows has been reported.
+        return 1 if read.problems and not (read.students or read.staff) else 0
+
+    _run(command)
+
+
+@app.command()
+def send(
+    kind: KindOption,
+    to: ToOption,
+    text: TextOption = None,
+    file: FileOption = None,
+    lang: LangOption = "en",
+    at: Annotated[
+        str | None, typer.Option("--at", help="When: 2026-12-03T15:30, on the school's clock unless it says otherwise.")
+    ] = None,
+    origin: Annotated[str | None, typer.Option(help="A key of your own: sending the same key again sends nothing.")] = None,
+    field: FieldOption = None,
+    sender: FromOption = None,
+) -> None:
+    """Write a message and let it go at its time. Prints its number. `puente work` carries it out."""
+
+    async def command(hub: Hub) -> None:
+        async with hub.sessions.begin() as session:
+            draft = await _draft(hub, session, kind, to, text, file, lang, field, sender, send_at=_moment(at, hub), origin=origin)
+            message_id = await composing.write(session, draft, hub.now(), state=MessageState.ready)
+        print(message_id)
+
+    _run(command)
+
+
+@app.command()
+def preview(
+    kind: KindOption,
+    to: ToOption,
+    text: TextOption = None,
+    file: FileOption = None,
+    lang: LangOption = "en",
+    field: FieldOption = None,
+    sender: FromOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show every language's text, its SMS segments and cost, who gets it and who cannot. Sends nothing."""
+
+    async def command(hub: Hub) -> None:
+        async with hub.sessions() as session:
+            draft = await _draft(hub, session, kind, to, text, file, lang, field, sender)
+        seen = await composing.preview(hub.sessions, hub.translator, draft, hub.channels, hub.school, hub.now())
+        price = hub.settings.segment_price
+        if as_json:
+            _print_json({**dataclasses.asdict(seen), "segments": seen.parts, "cost": round(seen.parts * price, 4)})
+        else:
+            _print_preview(seen, price)
+
+    _run(command)
+
+
+@app.command()
+def work(
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="Leave when nothing is due or in flight.")] = False,
+) -> None:
+    """Carry out what is due: release, dispatch, fire. Runs until it is stopped, or until idle."""
+
+    async def command(hub: Hub) -> None:
+        await hub.work(until_idle=until_idle)
+        for channel in hub.dispatcher.resting:
+            err.print(f"[yellow]The channel {channel} rests: it cannot send now. `puente report` says why.[/]")
+
+    _run(command, logs=logging.WARNING if until_idle else logging.INFO)
+
+
+@app.command()
+def report(message: Annotated[int, typer.Argument(help="The number that `puente send` printed.")], as_json: AsJson = False) -> None:
+    """What became of a message: by state, language and channel, with a reason for each text that did not arrive."""
+
+    async def command(hub: Hub) -> None:
+        async with hub.sessions() as session:
+            found = await reports.report(session, message)
+        _print_json(found) if as_json else print_report(found)
+
+    _run(command)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+) -> None:
+    """Web, bot and clock in one process: hears what families write, and sends what is due."""
+    _run(lambda hub: hub.serve(host, port), logs=logging.INFO)
+
+
+@app.command()
+def invite(
+    person: Annotated[str, typer.Argument(help="A guardian's or a teacher's id in the roster.")],
+) -> None:
+    """Print a link that joins somebody's Telegram to Puente. It works once, for two weeks, and is for that person alone."""
+
+    async def command(hub: Hub) -> None:
+        if hub.listening is None:
+            raise HubError("Telegram is not set up: PUENTE_CHANNELS must be live, and PUENTE_TELEGRAM_TOKEN set.")
+        async with hub.sessions.begin() as session:
+            found = await linking.find_person(session, person)
+            token = await linking.invite(session, found.id or 0, hub.now())
+        print(await hub.listening.link(token))
+
+    _run(command)
+
+
+@app.command()
+def tasks(as_json: AsJson = False) -> None:
+    """What waits for a person: texts to translate, families to call, numbers to repair, strangers to answer."""
+
+    async def command(hub: Hub) -> None:
+        async with hub.sessions() as session:
+            query = (
+                select(Task, Person.name)
+                .outerjoin(Person, Person.id == Task.person_id)
+                .where(Task.done_at.is_(None))
+                .order_by(Task.id)
+            )  # type: ignore[union-attr,arg-type]
+            rows = (await session.execute(query)).all()
+        if as_json:
+            _print_json([{**task.model_dump(), "person": name} for task, name in rows])
+            return
+        table = _table("Task", "What", "Who", "Language", "Message", "Why")
+        for task, name in rows:
+            table.add_row(str(task.id), task.kind.value, name or "", task.language or "", str(task.message_id or ""), task.reason)
+        out.print(table if rows else "Nothing waits for a person.")
+
+    _run(command)
+
+
+@app.command()
+def translate(
+    message: Annotated[int, typer.Argument(help="The number of the message.")],
+    lang: Annotated[str, typer.Argument(help="The language of your text.")],
+    text: Annotated[str | None, typer.Option(help="The translation, with the same fields in braces.")] = None,
+    file: FileOption = None,
+) -> None:
+    """Give the translation that the machine could not: the families who waited for it get it."""
+
+    async def command(hub: Hub) -> None:
+        async with hub.sessions.begin() as session:
+            released = await composing.supply(session, message, lang, _text(text, file), hub.now())
+        out.print(f"{released} {'text goes' if released == 1 else 'texts go'} out with the next `puente work`.")
+
+    _run(command)
+
+
+@languages_app.command("list")
+def languages_list(as_json: AsJson = False) -> None:
+    """The languages that Puente's own sentences are written in, and the packs that translate free text."""
+
+    async def command(hub: Hub) -> None:
+        pairs = sorted(hub.packs.pairs())
+        if as_json:
+            _print_json({"phrases": hub.translator.languages(), "packs": pairs})
+            return
+        out.print("Sentences by heart: " + ", ".join(f"{language_tags.name(tag)} ({tag})" for tag in hub.translator.languages()))
+        for source, target in pairs:
+            out.print(f"Free text: {language_tags.name(source)} to {language_tags.name(target)}")
+        if not pairs:
+            out.print("No language pack is installed, so free text waits for a person. Add one: puente languages add es")
+
+    _run(command)
+
+
+@languages_app.command("add")
+def languages_add(
+    pack: Annotated[
+        str, typer.Argument(help="A pack file (en_es.argosmodel), or a language's code to fetch it from Argos's index.")
+    ],
+) -> None:
+    """Install a language pack, so that free text is translated on this machine."""
+
+    async def command(hub: Hub) -> None:
+        with err.status("Installing …"):
+            added = await asyncio.to_thread(hub.packs.add_pack, pack)
+        for source, target in added:
+            out.print(f"Installed: {language_tags.name(source)} to {language_tags.name(target)}")
+
+    _run(command)
+
+
+def main() -> None:
+    """The entry point. What a person can mend is one sentence on standard error, and exit status 1."""
+    try:
+        app()
+    except HubError as error:
+        err.print(f"[red]{error}[/]", soft_wrap=True)
+        raise SystemExit(1) from None
+
+
+def _run(
+    command: Callable[[Hub], Coroutine[Any, Any, int | None]] | Callable[[Hub], Awaitable[Any]],
+    *,
+    fresh: bool = False,
+    logs: int = logging.ERROR,
+) -> None:
+    async def inside() -> int | None:
+        async with hubs.open_hub(fresh=fresh) as hub:
+            return await command(hub)
+
+    hubs.set_up_logging(logs)
+    if status := asyncio.run(inside()):
+        raise typer.Exit(status)
+
+
+async def _draft(
+    hub: Hub, session: Any, kind: Kind, to: str, text: str | None, file: Path | None, lang: str, given: list[str] | None,
+    sender: str | None, *, send_at: datetime | None = None, origin: str | None = None,
+) -> Draft:  # fmt: skip
+    author = await linking.find_person(session, sender) if sender else None
+    return Draft(
+        kind=kind, text=_text(text, file), audience=audiences.parse(to), language=lang, author_id=author.id if author else None,
+        fields=dict(_field(pair, hub) for pair in given or []), send_at=send_at, origin=origin,
+    )  # fmt: skip
+
+
+def _text(text: str | None, file: Path | None) -> str:
+    if (text is None) == (file is None):
+        raise HubError("Give the text with --text, or with --file.")
+    if text is not None:
+        return text
+    try:
+        return (sys.stdin.read() if str(file) == "-" else Path(str(file)).read_text(encoding="utf-8")).strip()
+    except (OSError, UnicodeDecodeError):
+        raise HubError("The file with the text could not be read as UTF-8.") from None
+
+
+def _field(pair: str, hub: Hub) -> tuple[str, Any]:
+    """`date=2026-12-03` → a date, `time=15:30` → a time, a sentence that Puente knows by heart → a word, anything else → as it is."""
+    name, equals, value = pair.partition("=")
+    if not equals or not name.isidentifier():
+        raise HubError("A field reads like date=2026-12-03.")
+    for kind, read in (("date", date.fromisoformat), ("time", time.fromisoformat)):
+        if re.fullmatch(r"\d{4}-\d\d-\d\d" if kind == "date" else r"\d?\d:\d\d", value):
+            try:
+                read(value.zfill(5))
+            except ValueError:
+                raise HubError(f"{value} is not a {kind} that exists.") from None
+            return name, {kind: value.zfill(5)}
+    if value.isdecimal():
+        return name, {"number": int(value)}
+    return name, {"word": value} if hub.translator.say(value, "en") else value
+
+
+def _moment(written: str | None, hub: Hub) -> datetime | None:
+    if written is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        raise HubError("--at reads like 2026-12-03T15:30, or 2026-12-03T15:30-07:00.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=hub.settings.timezone)
+
+
+def _print_json(value: Any) -> None:
+    def plain(item: Any) -> Any:
+        if dataclasses.is_dataclass(item) and not isinstance(item, type):
+            return dataclasses.asdict(item)
+        return item.value if isinstance(item, Enum) else str(item)
+
+    print(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def _print_changes(changes: Any, read: Any, dry_run: bool) -> None:
+    table = _table("", "added", "changed", "as before")
+    for noun, counts in dataclasses.asdict(changes).items():
+        if isinstance(counts, dict):
+            table.add_row(noun, *(str(counts[part]) for part in ("added", "changed", "unchanged")))
+    out.print(table)
+    for problem in read.problems:
+        err.print(f"[red]{problem.file}, line {problem.line}:[/] {problem.reason}", soft_wrap=True)
+    for notice in read.notices:
+        err.print(f"[yellow]{notice.file}, line {notice.line}:[/] {notice.reason}", soft_wrap=True)
+    for notice in changes.notices:
+        err.print(f"[yellow]{notice}[/]", soft_wrap=True)
+    if read.problems:
+        err.print(f"[red]{len(read.problems)} rows were not taken.[/]")
+    if dry_run:
+        out.print("Nothing was changed: this was a dry run.")
+
+
+def _print_preview(seen: composing.Preview, price: float) -> None:
+    for language in seen.languages:
+        who = f"{language.guardians} {'text' if language.guardians == 1 else 'texts'}"
+        out.rule(f"{language_tags.name(language.language)} · {who} · made by {language.made_by.value}", align="left")
+        if language.text:
+            out.print(language.text, markup=False)
+            out.print(f"[dim]{language.parts} SMS segments ({language.encoding}) each[/]")
+        for problem in language.problems:
+            out.print(f"[yellow]Cannot go out by itself:[/] {problem}")
+    out.rule(align="left")
+    out.print(f"{seen.parts} SMS segments in all, about ${seen.parts * price:.2f} if every one of them goes by SMS.")
+    for person in seen.unreached:
+        out.print(f"[yellow]Cannot be reached:[/] {person.name} ({person.language}): {person.reason}")
+
+
+def print_report(found: reports.MessageReport, console: Console = out) -> None:
+    """The report as a person reads it."""
+    console.print(
+        f"[bold]Message {found.message}[/] · {found.kind} · to {found.audience} · {found.state} · {found.segments} SMS segments"
+    )
+    states = [
+        state for state in ("delivered", "sent", "sending", "queued", "held", "failed", "cancelled") if state in found.by_state
+    ]
+    table = _table("", *states, "translated by")
+    for title, counts in (("language", found.by_language), ("channel", found.by_channel)):
+        for name, row in counts.items():
+            made_by = found.made_by.get(name, "") if title == "language" else ""
+            label = f"{language_tags.name(name)} ({name})" if title == "language" else name
+            table.add_row(label, *(str(row.get(state, "")) for state in states), made_by)
+        table.add_section()
+    table.add_row("all", *(str(found.by_state[state]) for state in states), "", style="bold")
+    console.print(table)
+    for failure in found.failures:
+        console.print(f"[red]Not delivered:[/] {failure.person} ({failure.language}, {failure.channel}): {failure.reason}")
+    for task in found.tasks:
+        about = ", ".join(part for part in (task.person, language_tags.name(task.language) if task.language else "") if part)
+        console.print(
+            f"[{'green' if task.done else 'yellow'}]{'Done' if task.done else 'For a person'}:[/] {task.kind} ({about}): {task.reason}"
+        )

@@ -1,0 +1,123 @@
+"""Telegram: sending through an aiogram `Bot`. What families write there is read by the bot, which shares the same `Bot`.
+
+Out: dispatch → `TelegramChat.send` → Telegram. Telegram sends no receipts: its yes is its last word.
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from aiogram import Bot
+from aiogram.client.session.aiohttp import AiohttpSession
+from aiogram.client.telegram import TelegramAPIServer
+from aiogram.exceptions import (
+    AiogramError,
+    TelegramAPIError,
+    TelegramBadRequest,
+    TelegramForbiddenError,
+    TelegramMigrateToChat,
+    TelegramNetworkError,
+    TelegramNotFound,
+    TelegramRetryAfter,
+    TelegramServerError,
+    TelegramUnauthorizedError,
+)
+from aiogram.utils.token import TokenValidationError
+from aiohttp import ClientConnectorError, ConnectionTimeoutError
+
+from puente.messaging.channels.base import CannotTell, Outcome, Outgoing, Refused, Retry, Sent, Trouble
+
+API_URL = "https://api.telegram.org"
+LONGEST_TEXT = 4096  # characters of one message (Telegram Bot API, sendMessage)
+LONGEST_REST = 86_400  # seconds: no retry_after keeps a chat silent for longer than a day
+BAD_TOKEN = "This is not a Telegram token: BotFather gives one as numbers, a colon and letters. Check PUENTE_TELEGRAM_TOKEN."
+
+
+def open_bot(token: str, api_url: str = API_URL) -> Bot:
+    """A `Bot` that talks to `api_url`. Raises ValueError, without the token in it, for what cannot be one.
+
+    Its session opens with the first request; whoever opened the bot closes it, through its channel.
+    """
+    try:
+        return Bot(token, session=AiohttpSession(api=TelegramAPIServer.from_base(api_url)))
+    except TokenValidationError:
+        raise ValueError(BAD_TOKEN) from None
+
+
+class TelegramChat:
+    """One text to one chat, plain: no parse mode, so that a family's `<` or `*` stays what it is."""
+
+    def __init__(self, bot: Bot, *, timeout: float = 20, name: str = "telegram") -> None:
+        self.name = name
+        self._bot = bot
+        self._timeout = timeout
+
+    async def send(self, outgoing: Outgoing) -> Outcome:
+        if len(outgoing.text) > LONGEST_TEXT:
+            return Refused(
+                f"The text has {len(outgoing.text):,} characters, and a Telegram message takes at most {LONGEST_TEXT:,}."
+            )
+        if not _is_chat(outgoing.to):
+            return Refused("This is not a Telegram chat: the family links its phone again.", Trouble.bad_address)
+        try:
+            async with asyncio.timeout(self._timeout):
+                message = await self._bot.send_message(int(outgoing.to), outgoing.text, parse_mode=None)
+        except TimeoutError:
+            return Retry("Telegram did not answer in time.", maybe_sent=True)
+        except AiogramError as error:
+            return read_error(error)
+        return Sent(f"{message.chat.id}:{message.message_id}", arrived=True)
+
+    async def look_up(self, outgoing: Outgoing, since: datetime) -> CannotTell:
+        """A bot cannot read back what it wrote."""
+        return CannotTell()
+
+    async def close(self) -> None:
+        await self._bot.session.close()
+
+
+def read_error(error: AiogramError) -> Retry | Refused:
+    """What dispatch should do after Telegram's no. Our words, not Telegram's, which may carry a chat's number."""
+    match error:
+        case TelegramRetryAfter():
+            return Retry("Telegram asks us to slow down.", timedelta(seconds=max(1, min(error.retry_after, LONGEST_REST))))
+        case TelegramUnauthorizedError() | TelegramNotFound():
+            # A token that is not even shaped like one is answered with 404.
+            return Retry("Telegram does not accept our bot: check PUENTE_TELEGRAM_TOKEN.", trouble=Trouble.resting)
+        case TelegramForbiddenError():
+            return _forbidden(error.message.casefold())
+        case TelegramMigrateToChat():
+            return Refused("This Telegram group has moved: link it again.", Trouble.bad_address)
+        case TelegramBadRequest() if "chat not found" in error.message.casefold():
+            return Refused("Telegram does not know this chat: the family links its phone again.", Trouble.bad_address)
+        case TelegramNetworkError():
+            return _broken(error)
+        case TelegramServerError():
+            return Retry("Telegram has trouble of its own.")
+        case TelegramAPIError():
+            return Refused(f"Telegram refused the text: {error.message[:120]}")
+        case _:
+            # Something between us and Telegram answered, a proxy's page for example.
+            return Retry("Telegram's answer could not be read.", maybe_sent=True)
+
+
+def _forbidden(message: str) -> Refused:
+    if "blocked" in message or "kicked" in message:
+        return Refused("This family has blocked our bot in Telegram.", Trouble.stopped)
+    if "deactivated" in message:
+        return Refused("This Telegram account no longer exists.", Trouble.bad_address)
+    return Refused("Telegram does not let us write to this chat: the family links its phone again.", Trouble.bad_address)
+
+
+def _broken(error: TelegramNetworkError) -> Retry:
+    match error.__cause__:
+        case ClientConnectorError() | ConnectionTimeoutError():
+            return Retry("Telegram could not be reached.")
+        case TimeoutError():
+            return Retry("Telegram did not answer in time.", maybe_sent=True)
+        case _:
+            return Retry("The connection to Telegram broke off.", maybe_sent=True)
+
+
+def _is_chat(address: str) -> bool:
+    number = address.removeprefix("-")
+    return number.isascii() and number.isdigit() and len(number) < 20

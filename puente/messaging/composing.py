@@ -1,0 +1,337 @@
+"""The first half of the pipe: write, render, ready, release.
+
+    write        a message is checked and stored, once per origin
+    render       it is put into every language its audience reads, before anything goes out
+    ready        it may go at its time
+    release_due  tick: what is ready and due becomes deliveries, and tasks where no machine can help
+
+`preview` answers what all of that would come to, and writes nothing.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import and_, exists, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from puente.messaging import audiences, outbox, wording
+from puente.messaging.audiences import Audience, Unreached
+from puente.messaging.channels import gsm7
+from puente.messaging.policy import POLICIES
+from puente.models import HubError, Kind, MadeBy, Message, MessageState, Person, Rendering, Task, TaskKind
+from puente.models.database import Sessions
+from puente.translations import fields
+from puente.translations.languages import canonical
+from puente.translations.translator import Rendered, Translator
+
+log = structlog.get_logger()
+
+# BCP 47 for a text whose language nobody knows yet: what a stranger wrote.
+UNKNOWN = "und"
+
+
+class EmptyText(HubError):
+    """The message has no text."""
+
+
+class AlreadySent(HubError):
+    """This message has already gone out."""
+
+
+class NoSuchMessage(HubError):
+    """There is no message with this number."""
+
+
+class UnknownLanguage(HubError):
+    """This is not a language: write its code, such as en, es or zh-Hans."""
+
+
+class NothingToTranslate(HubError):
+    """This message does not wait for a translation into this language."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What somebody wants to say. `renderings` are texts that a person has prepared in other languages."""
+
+    kind: Kind
+    text: str
+    audience: Audience
+    language: str = "en"
+    author_id: int | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    send_at: datetime | None = None
+    expires_at: datetime | None = None
+    reply_to: int | None = None
+    origin: str | None = None
+    student_id: int | None = None
+    heard_on: int | None = None
+    heard_from: str | None = None
+    renderings: Mapping[str, str] = field(default_factory=dict)
+
+
+async def write(session: AsyncSession, draft: Draft, at: datetime, *, state: MessageState = MessageState.draft) -> int:
+    """Store a message and return its id. Writing the same origin again returns the message that it wrote the first time."""
+    message_id = await write_new(session, draft, at, state=state)
+    if message_id is None:
+        message_id = await session.scalar(select(Message.id).where(Message.origin == draft.origin))
+    assert message_id is not None
+    return message_id
+
+
+async def write_new(session: AsyncSession, draft: Draft, at: datetime, *, state: MessageState) -> int | None:
+    """Store a message and return its id, or None where its origin has written one already."""
+    if not draft.text.strip() and not draft.heard_on and not draft.heard_from:
+        raise EmptyText(EmptyText.__doc__)
+    if draft.kind is not Kind.reply:
+        wording.check_fields(draft.text, draft.fields, has_author=draft.author_id is not None)
+    await audiences.check(session, draft.audience)
+    send_at = draft.send_at or at
+    message = Message(
+        kind=draft.kind,
+        text=draft.text,
+        fields=dict(draft.fields),
+        language=_language(draft.language),
+        audience=dict(draft.audience),
+        author_id=draft.author_id,
+        student_id=draft.student_id,
+        heard_on=draft.heard_on,
+        heard_from=draft.heard_from,
+        reply_to=draft.reply_to,
+        origin=draft.origin,
+        state=state,
+        created_at=at,
+        send_at=send_at,
+        expires_at=draft.expires_at or send_at + POLICIES[draft.kind].lifetime,
+    )
+    row = (
+        outbox.insert_once(session, Message)
+        .values(message.model_dump(exclude={"id"}))
+        .on_conflict_do_nothing()
+        .returning(Message.id)
+    )
+    message_id = await session.scalar(row)
+    if message_id is None:
+        return None
+    for language, text in draft.renderings.items():
+        session.add(Rendering(message_id=message_id, language=_language(language), text=text, made_by=MadeBy.person, made_at=at))
+    await session.flush()
+    return message_id
+
+
+async def ready(session: AsyncSession, message_id: int) -> None:
+    """Let a draft go at its time."""
+    moved = await session.execute(
+        update(Message).where(Message.id == message_id, Message.state == MessageState.draft).values(state=MessageState.ready)  # type: ignore[arg-type]
+    )
+    if not moved.rowcount:  # type: ignore[attr-defined]
+        raise AlreadySent(AlreadySent.__doc__)
+
+
+async def render(sessions: Sessions, translator: Translator, message_id: int, at: datetime) -> None:
+    """Put a message into every language of its audience that is still missing. Nothing is locked while it translates."""
+    async with sessions.begin() as session:
+        message = await _message(session, message_id)
+        missing = await _languages_without_rendering(session, message)
+        # A person's text in Spanish serves es-MX too; the machine comes after it.
+        prepared = {r.language: r.text for r in await session.scalars(select(Rendering).where(Rendering.message_id == message_id))}
+    made = {language: await _rendered(translator, message, language, prepared) for language in missing}
+    async with sessions.begin() as session:
+        for language, rendered in made.items():
+            row = Rendering(
+                message_id=message_id,
+                language=language,
+                text=rendered.text,
+                made_by=rendered.made_by,
+                problems=list(rendered.problems),
+                made_at=at,
+            ).model_dump(exclude={"id"})
+            await session.execute(outbox.insert_once(session, Rendering).values(row).on_conflict_do_nothing())
+
+
+async def release_due(sessions: Sessions, translator: Translator, channels: Collection[str], at: datetime) -> int:
+    """Tick: turn every message that is ready and due into deliveries. Returns how many messages were released."""
+    async with sessions.begin() as session:
+        due = list(
+            await session.scalars(
+                select(Message.id).where(Message.state == MessageState.ready, Message.send_at <= at).order_by(Message.send_at)  # type: ignore[arg-type]
+            )
+        )
+    released = 0
+    for message_id in due:
+        assert message_id is not None
+        await render(sessions, translator, message_id, at)
+        async with sessions.begin() as session:
+            released += await _release(session, message_id, channels, at)
+    return released
+
+
+async def supply(session: AsyncSession, message_id: int, language: str, text: str, at: datetime) -> int:
+    """A person gives the translation that the machine could not: what waited for it goes out. Returns how many deliveries."""
+    message = await _message(session, message_id)
+    if missing := set(fields.names(message.text)) ^ set(fields.names(text)):
+        raise HubError(
+            f"The translation must hold the same fields as the message: {', '.join(f'{{{name}}}' for name in sorted(missing))}."
+        )
+    changed = await session.execute(
+        update(Rendering)
+        .where(Rendering.message_id == message_id, Rendering.language == language, Rendering.made_by == MadeBy.nobody)  # type: ignore[arg-type]
+        .values(text=text, made_by=MadeBy.person, problems=[], made_at=at)
+    )
+    if not changed.rowcount:  # type: ignore[attr-defined]
+        raise NothingToTranslate(NothingToTranslate.__doc__)
+    await session.execute(update(Task).where(Task.key == _translate_key(message_id, language)).values(done_at=at))  # type: ignore[arg-type]
+    return await outbox.release_held(session, message_id, language, at)
+
+
+@dataclass(frozen=True)
+class LanguagePreview:
+    """How a message reads in one language, for how many guardians, and what one text costs. `parts` counts SMS segments."""
+
+    language: str
+    guardians: int
+    text: str
+    made_by: MadeBy
+    problems: tuple[str, ...]
+    encoding: str
+    parts: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    languages: list[LanguagePreview]
+    unreached: list[Unreached]
+
+    @property
+    def parts(self) -> int:
+        """All SMS segments that this would send."""
+        return sum(language.parts * language.guardians for language in self.languages)
+
+
+async def preview(
+    sessions: Sessions, translator: Translator, draft: Draft, channels: Collection[str], values: wording.School, at: datetime
+) -> Preview:
+    """Every language's text, what it costs and who cannot be reached. Writes nothing."""
+    async with sessions() as session:
+        if not draft.text.strip():
+            raise EmptyText(EmptyText.__doc__)
+        wording.check_fields(draft.text, draft.fields, has_author=draft.author_id is not None)
+        await audiences.check(session, draft.audience)
+        per_student = wording.names_the_child(draft.text)
+        who = audiences.recipients(draft.audience, POLICIES[draft.kind], per_student=per_student)
+        unreached = await audiences.unreached(session, who, channels)
+        wanted = who.subquery()
+        counts = (
+            await session.execute(
+                select(Person.language, func.count(), func.min(wanted.c.student_id), func.min(Person.id))
+                .select_from(wanted)
+                .join(Person, Person.id == wanted.c.person_id)
+                .where(Person.id.not_in([person.person_id for person in unreached]))  # type: ignore[union-attr]
+                .group_by(Person.language)
+                .order_by(func.count().desc(), Person.language)
+            )
+        ).all()
+        samples = {
+            language: await wording.sample(session, draft.author_id, person_id, student_id)
+            for language, _, student_id, person_id in counts
+        }
+    message = Message(kind=draft.kind, text=draft.text, language=_language(draft.language), send_at=at, created_at=at)
+    languages = []
+    for language, guardians, _, _ in counts:
+        rendered = await _rendered(translator, message, language, dict(draft.renderings))
+        text = wording.filled(rendered.text, draft.fields, samples[language], values, language, translator) if rendered.text else ""
+        if rendered.made_by is MadeBy.machine:
+            text = wording.labelled(text, language, translator)
+        parts = gsm7.count(text)
+        languages.append(
+            LanguagePreview(
+                language, guardians, text, rendered.made_by, rendered.problems, parts.encoding, parts.parts if text else 0
+            )
+        )
+    return Preview(languages, unreached)
+
+
+def _language(tag: str) -> str:
+    if tag == UNKNOWN:
+        return tag
+    found = canonical(tag)
+    if found is None:
+        raise UnknownLanguage(UnknownLanguage.__doc__)
+    return found
+
+
+async def _message(session: AsyncSession, message_id: int) -> Message:
+    message = await session.get(Message, message_id)
+    if message is None:
+        raise NoSuchMessage(NoSuchMessage.__doc__)
+    return message
+
+
+async def _languages_without_rendering(session: AsyncSession, message: Message) -> list[str]:
+    who = audiences.recipients(message.audience, POLICIES[message.kind], per_student=False).subquery()
+    has_one = exists().where(and_(Rendering.message_id == message.id, Rendering.language == Person.language)).correlate(Person)
+    return list(
+        await session.scalars(
+            select(Person.language).where(Person.id.in_(select(who.c.person_id)), ~has_one).distinct().order_by(Person.language)  # type: ignore[union-attr]
+        )
+    )
+
+
+async def _rendered(translator: Translator, message: Message, language: str, prepared: Mapping[str, str]) -> Rendered:
+    for tag in (language, language.split("-")[0]):
+        if prepared.get(tag):
+            return Rendered(prepared[tag], MadeBy.person)
+    return await translator.render(message.text, message.language, language)
+
+
+async def _release(session: AsyncSession, message_id: int, channels: Collection[str], at: datetime) -> bool:
+    message = await _message(session, message_id)
+    if await _languages_without_rendering(session, message):
+        return False  # somebody with a new language joined meanwhile: the next tick renders it first
+    moved = await session.execute(
+        update(Message)
+        .where(Message.id == message_id, Message.state == MessageState.ready)  # type: ignore[arg-type]
+        .values(state=MessageState.released, released_at=at)
+    )
+    if not moved.rowcount:  # type: ignore[attr-defined]
+        return False  # another process was first, or it was cancelled
+    per_student = message.kind is not Kind.reply and wording.names_the_child(message.text)
+    untranslated = list(
+        await session.execute(
+            select(Rendering.language, Rendering.problems).where(
+                Rendering.message_id == message_id, Rendering.made_by == MadeBy.nobody
+            )
+        )
+    )
+    # What a family wrote reaches the teacher as it stands when it cannot be translated: late is worse than untranslated there.
+    from_family = message.kind is Kind.reply and await wording.written_by_family(session, message)
+    held = [] if from_family else [language for language, _ in untranslated]
+    who = audiences.recipients(message.audience, POLICIES[message.kind], per_student=per_student)
+    missed = await audiences.unreached(session, who, channels)
+    await outbox.enqueue(session, message, channels, at, per_student=per_student, held=held)
+    for language, problems in untranslated:
+        await _ask(
+            session,
+            Task(key=_translate_key(message_id, language), kind=TaskKind.translate, reason="; ".join(problems)[:255], message_id=message_id,
+                 language=language, created_at=at),
+        )  # fmt: skip
+    for person in missed:
+        kind = TaskKind.answer if message.kind is Kind.reply else TaskKind.call
+        await _ask(
+            session,
+            Task(key=f"{kind}:{message_id}:{person.person_id}", kind=kind, reason=person.reason, message_id=message_id,
+                 person_id=person.person_id, language=person.language, created_at=at),
+        )  # fmt: skip
+    log.info("message.released", message=message_id, kind=message.kind.value, untranslated=len(untranslated), unreached=len(missed))
+    return True
+
+
+async def _ask(session: AsyncSession, task: Task) -> None:
+    await session.execute(outbox.insert_once(session, Task).values(task.model_dump(exclude={"id"})).on_conflict_do_nothing())
+
+
+def _translate_key(message_id: int, language: str) -> str:
+    return f"translate:{message_id}:{language}"

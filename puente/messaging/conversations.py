@@ -1,0 +1,208 @@
+"""Hearing: whatever a family or a teacher sends us becomes a message again, and goes to the person it is for.
+
+Consent words are obeyed first (consent.obey), then programs may claim an answer, then it goes to the author of the message it answers,
+else to the school's office. A stranger's text becomes a task. All of it is one transaction: what was acknowledged is stored.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+import structlog
+from sqlalchemy import ColumnElement, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from puente.messaging import audiences, composing, consent, outbox, wording
+from puente.messaging.channels.base import Heard
+from puente.messaging.composing import Draft
+from puente.models import Contact, Delivery, Kind, Message, MessageState, Person, PersonRole, Role, State, Student, Task, TaskKind
+
+log = structlog.get_logger()
+
+STOPPED = "You will get no more messages from us here. Reply {start} if you want them again."
+STARTED = "You will get messages from us again. Reply {stop} to stop them."
+HELP = "This is the school's message line. Write to us here in your language, and a person will read it. Reply {stop} to stop messages."
+UNREADABLE = "We could not open the photo or recording that you sent. Please write to us, or call the school."
+WHICH_FAMILY = "Which family is this for? Please answer by replying to their message."
+
+# A teacher's unaddressed answer goes to the one family that wrote in this time; if several did, we ask.
+RECENT = timedelta(hours=24)
+
+
+class Program(Protocol):
+    """What schools run on the pipe. It may claim an answer to something that it wrote."""
+
+    async def hear(self, session: AsyncSession, heard: Heard, contact: Contact, answered: Message | None) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The message that somebody answers, and whom it was about."""
+
+    message: Message
+    person_id: int
+    student_id: int | None
+
+
+async def hear(session: AsyncSession, heard: Heard, programs: Sequence[Program] = ()) -> int | None:
+    """Store what somebody wrote and route it. Returns the new message's id, None where it was heard before."""
+    contacts = list(
+        await session.scalars(
+            select(Contact).where(Contact.channel == heard.channel, Contact.address == heard.address).order_by(Contact.id)  # type: ignore[arg-type]
+        )
+    )
+    if not contacts:
+        return await _hear_stranger(session, heard)
+    answered = await _answered(session, heard, contacts)
+    contact = next((c for c in contacts if answered and c.person_id == answered.person_id), contacts[0])
+    if wish := consent.wish_of(heard.text):
+        return await _hear_wish(session, heard, wish, contacts, contact)
+    for program in programs:
+        if await program.hear(session, heard, contact, answered.message if answered else None):
+            return await _keep(session, heard, contact, answered, audiences.only())
+    if answered and await _is_ambiguous(session, heard, contact, answered):
+        return await _ask_which_family(session, heard, contact)
+    return await _pass_on(session, heard, contact, answered)
+
+
+async def say(session: AsyncSession, contact: Contact, phrase: str, heard: Heard, *, school: str = "") -> None:
+    """Say one of the hub's own sentences to a contact, in its person's language."""
+    person = await session.get_one(Person, contact.person_id)
+    fields = {"stop": wording.stop_word(person.language), "start": consent.START_WORD, "school": school}
+    draft = Draft(
+        kind=Kind.system,
+        text=phrase,
+        audience=audiences.only(f"contact:{contact.id}"),
+        fields=fields,
+        origin=f"answer:{heard.origin}",
+    )
+    await composing.write(session, draft, heard.at, state=MessageState.ready)
+
+
+async def _hear_wish(
+    session: AsyncSession, heard: Heard, wish: consent.Wish, contacts: Sequence[Contact], contact: Contact
+) -> int | None:
+    message_id = await _keep(session, heard, contact, None, audiences.only())
+    if message_id is None:
+        return None
+    await consent.obey(session, wish, contacts, heard)
+    if not heard.carrier_answered:
+        await say(session, contact, {"stop": STOPPED, "start": STARTED, "help": HELP}[wish], heard)
+    return message_id
+
+
+async def _pass_on(session: AsyncSession, heard: Heard, contact: Contact, answered: Answered | None) -> int | None:
+    """To the author of what was answered, on the channel that a family used; without one to the office; without that a task."""
+    if answered and answered.message.heard_on:
+        audience = audiences.only(f"contact:{answered.message.heard_on}")
+    elif answered:
+        audience = audiences.only(f"person:{answered.message.author_id}")
+    elif await session.scalar(select(PersonRole.person_id).where(PersonRole.role == Role.office).limit(1)):
+        audience = audiences.only(f"role:{Role.office}")
+    else:
+        audience = audiences.only()
+    message_id = await _keep(session, heard, contact, answered, audience)
+    if message_id and not audience["any"]:
+        await _ask_someone(session, heard, message_id, "Nobody is named for this family's messages.", contact)
+    if message_id and heard.media and not heard.text.strip():
+        await say(session, contact, UNREADABLE, heard)
+    return message_id
+
+
+async def _keep(
+    session: AsyncSession, heard: Heard, contact: Contact, answered: Answered | None, audience: audiences.Audience
+) -> int | None:
+    """Store it as a message, once. Without an audience it is only kept."""
+    person = await session.get_one(Person, contact.person_id)
+    draft = Draft(
+        kind=Kind.reply,
+        text=wording.media_note(heard),
+        audience=audience,
+        language=person.language,
+        author_id=contact.person_id,
+        student_id=answered.student_id if answered else None,
+        heard_on=contact.id,
+        reply_to=answered.message.id if answered else None,
+        origin=heard.origin,
+    )
+    state = MessageState.ready if audience["any"] else MessageState.released
+    message_id = await composing.write_new(session, draft, heard.at, state=state)
+    log.info("message.heard", message=message_id, channel=heard.channel, again=message_id is None)
+    return message_id
+
+
+async def _hear_stranger(session: AsyncSession, heard: Heard) -> int | None:
+    """Nobody in the roster has this address: a person at the office finds out who it is. We answer nothing by ourselves."""
+    draft = Draft(
+        kind=Kind.reply,
+        text=wording.media_note(heard),
+        audience=audiences.only(),
+        language=composing.UNKNOWN,
+        heard_from=f"{heard.channel}:{heard.address}",
+        origin=heard.origin,
+    )
+    message_id = await composing.write_new(session, draft, heard.at, state=MessageState.released)
+    if message_id:
+        await _ask_someone(session, heard, message_id, "Somebody who is not in the roster wrote to us.", None)
+    return message_id
+
+
+async def _ask_someone(session: AsyncSession, heard: Heard, message_id: int, reason: str, contact: Contact | None) -> None:
+    task = Task(
+        key=f"answer:{message_id}", kind=TaskKind.answer, reason=reason, message_id=message_id, created_at=heard.at,
+        person_id=contact.person_id if contact else None, contact_id=contact.id if contact else None,
+    )  # fmt: skip
+    await session.execute(outbox.insert_once(session, Task).values(task.model_dump(exclude={"id"})).on_conflict_do_nothing())
+
+
+async def _answered(session: AsyncSession, heard: Heard, contacts: Sequence[Contact]) -> Answered | None:
+    """The message they point at, else the last one from a person that was delivered there."""
+    at_all: ColumnElement[bool] = Delivery.ref == heard.reply_ref if heard.reply_ref else true()
+    row = (
+        await session.execute(
+            select(Message, Delivery.person_id, Delivery.student_id)
+            .join(Delivery, Delivery.message_id == Message.id)
+            .where(
+                Delivery.contact_id.in_([contact.id for contact in contacts]),  # type: ignore[attr-defined]
+                Delivery.state.in_([State.sending, State.sent, State.delivered]),  # type: ignore[attr-defined]
+                Message.author_id.is_not(None),  # type: ignore[union-attr]
+                at_all,
+            )
+            .order_by(Delivery.id.desc())  # type: ignore[union-attr]
+            .limit(1)
+        )
+    ).first()
+    if row is None:
+        return None
+    message, person_id, student_id = row
+    student_id = student_id or message.student_id or await _only_child(session, message)
+    return Answered(message, person_id, student_id)
+
+
+async def _only_child(session: AsyncSession, message: Message) -> int | None:
+    """The child that a message to `student:S-17` is about, also where its text does not say the name."""
+    match message.audience.get("any"):
+        case [str(term)] if term.startswith("student:"):
+            return await session.scalar(select(Student.id).where(Student.external_id == term.partition(":")[2]))
+    return None
+
+
+async def _is_ambiguous(session: AsyncSession, heard: Heard, contact: Contact, answered: Answered) -> bool:
+    """A teacher to whom several families have written must say which one is meant: a guess could reach the wrong parent."""
+    if heard.reply_ref or not answered.message.heard_on:
+        return False
+    families = await session.scalars(
+        select(Message.heard_on)
+        .join(Delivery, Delivery.message_id == Message.id)
+        .where(Delivery.contact_id == contact.id, Message.heard_on.is_not(None), Message.created_at >= heard.at - RECENT)  # type: ignore[union-attr,arg-type]
+        .distinct()
+    )
+    return len(list(families)) > 1
+
+
+async def _ask_which_family(session: AsyncSession, heard: Heard, contact: Contact) -> int | None:
+    message_id = await _keep(session, heard, contact, None, audiences.only())
+    if message_id:
+        await say(session, contact, WHICH_FAMILY, heard)
+    return message_id

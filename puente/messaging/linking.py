@@ -1,0 +1,65 @@
+"""Joining a Telegram chat to a person. A bot cannot write first, so the person opens a link that holds a token.
+
+The token is random, single-use and expiring, and never a student's id (FACTS, "Telegram").
+"""
+
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from puente.messaging import outbox
+from puente.models import ConsentEntry, Contact, HubError, LinkToken, Person
+
+VALID_FOR = timedelta(days=14)
+
+
+class NoSuchPerson(HubError):
+    """The roster has nobody with this id."""
+
+
+async def find_person(session: AsyncSession, external_id: str) -> Person:
+    """A guardian or a member of staff, by the id that the roster gives them."""
+    person = await session.scalar(
+        select(Person)
+        .where(Person.external_id.in_([external_id, f"staff:{external_id}"]))  # type: ignore[union-attr]
+        .order_by(Person.external_id)  # type: ignore[arg-type]
+    )
+    if person is None:
+        raise NoSuchPerson(NoSuchPerson.__doc__)
+    return person
+
+
+async def invite(session: AsyncSession, person_id: int, at: datetime) -> str:
+    """A fresh token for one person: 22 characters of A-Za-z0-9_-, within the 64 that a deep link may carry."""
+    token = secrets.token_urlsafe(16)
+    session.add(LinkToken(token=token, person_id=person_id, expires_at=at + VALID_FOR))
+    await session.flush()
+    return token
+
+
+async def link(session: AsyncSession, token: str, channel: str, address: str, at: datetime) -> Contact | None:
+    """Use a token up and make this address the person's first choice. None where the token is unknown, used or too old."""
+    person_id = await session.scalar(
+        update(LinkToken)
+        .where(LinkToken.token == token, LinkToken.used_at.is_(None), LinkToken.expires_at > at)  # type: ignore[union-attr,arg-type]
+        .values(used_at=at)
+        .returning(LinkToken.person_id)
+    )
+    if person_id is None:
+        return None
+    first = await session.scalar(select(func.coalesce(func.min(Contact.position), 0)).where(Contact.person_id == person_id))
+    fresh = Contact(
+        person_id=person_id, channel=channel, address=address, position=(first or 0) - 1, source="link", added_at=at, verified_at=at
+    )
+    await session.execute(outbox.insert_once(session, Contact).values(fresh.model_dump(exclude={"id"})).on_conflict_do_nothing())
+    contact = (
+        await session.scalars(
+            select(Contact).where(Contact.person_id == person_id, Contact.channel == channel, Contact.address == address)
+        )
+    ).one()
+    contact.position, contact.verified_at, contact.stopped_at, contact.bad_at = fresh.position, at, None, None
+    session.add(ConsentEntry(contact_id=contact.id or 0, change="granted", by="link", source=channel, at=at))
+    await session.flush()
+    return contact

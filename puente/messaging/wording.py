@@ -1,0 +1,180 @@
+"""What a delivery says, word for word: the rendering with its fields filled, and what the hub itself adds around it.
+
+composing uses it for the preview and dispatch for the text that goes out, so that the two are the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from puente.messaging.channels.base import Heard
+from puente.models import Contact, Delivery, Kind, MadeBy, Message, Person, PersonRole, Rendering, Role, Student
+from puente.translations import fields, languages
+
+# What the hub knows by itself; everything else a message brings in its own fields.
+KNOWN = ("child", "guardian", "teacher", "school")
+
+MACHINE_MADE = "Translated by machine. Please ask us if something is not clear."
+HOW_TO_STOP = "Reply {stop} to stop these messages."
+WROTE_ABOUT = "{guardian} wrote about {child}:"
+WROTE = "{guardian} wrote:"
+AS_WRITTEN = "As it was written:"
+NOT_TRANSLATED = "This is not translated yet. A person has been asked to do it."
+STOP_WORD = {"ar": "توقف", "es": "ALTO", "fr": "ARRET", "pt": "PARAR", "ru": "СТОП", "vi": "DUNG", "zh": "停止"}
+
+
+class Says(Protocol):
+    """Whatever knows the catalogue: the translator."""
+
+    def say(self, phrase: str, language: str) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class School:
+    """What the hub says of the school itself."""
+
+    name: str
+
+
+def stop_word(language: str) -> str:
+    """The word in this language that stops messages. STOP always works too."""
+    return STOP_WORD.get(languages.written(language)[0], "STOP")
+
+
+def names_the_child(text: str) -> bool:
+    """Such a text goes once per child; any other goes once to a guardian, however many children they have."""
+    return "child" in fields.names(text)
+
+
+def check_fields(text: str, given: Mapping[str, Any], *, has_author: bool) -> None:
+    """Refuse a text with a field that nothing will fill, before anything is stored."""
+    known = {name: "" for name in KNOWN if name != "teacher" or has_author}
+    fields.fill(text, {**given, **known}, "en", lambda phrase, _: phrase)
+
+
+async def sample(session: AsyncSession, author_id: int | None, person_id: int, student_id: int | None) -> dict[str, str]:
+    """The names that one recipient's text would hold, for a preview."""
+    named: list[tuple[str, type[Person] | type[Student], int | None]] = [
+        ("teacher", Person, author_id), ("guardian", Person, person_id), ("child", Student, student_id),
+    ]  # fmt: skip
+    found = {field: await session.get(table, row_id) for field, table, row_id in named if row_id}
+    return {field: row.name for field, row in found.items() if row}
+
+
+def filled(text: str, given: Mapping[str, Any], names: Mapping[str, str], school: School, language: str, translator: Says) -> str:
+    return fields.fill(text, {**given, **names, "school": school.name}, language, translator.say)
+
+
+def labelled(text: str, language: str, translator: Says) -> str:
+    """Machine translation is named as such (Title VI guidance; FACTS, "Records and law")."""
+    return f"{text}\n{translator.say(MACHINE_MADE, language) or MACHINE_MADE}"
+
+
+def introduced(text: str, language: str, translator: Says) -> str:
+    """The first text to a contact says how to stop. The line and its keyword are human-written in every language we have."""
+    said = translator.say(HOW_TO_STOP, language)
+    return f"{text}\n{(said or HOW_TO_STOP).replace('{stop}', stop_word(language) if said else 'STOP')}"
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """All that one delivery's text is made of."""
+
+    delivery: Delivery
+    message: Message
+    rendering: Rendering | None
+    contact: Contact
+    recipient: Person
+    author: Person | None
+    student: Student | None
+    author_is_guardian: bool
+    recipient_is_staff: bool
+
+
+async def open_envelopes(session: AsyncSession, delivery_ids: Sequence[int]) -> list[Envelope]:
+    """Read what is needed to word these deliveries, in their order, in one query."""
+    author, recipient = aliased(Person), aliased(Person)
+    about = aliased(Student)
+    rows = await session.execute(
+        select(
+            Delivery, Message, Rendering, Contact, recipient, author, about,
+            exists().where(PersonRole.person_id == author.id, PersonRole.role == Role.guardian).correlate(author),
+            exists().where(PersonRole.person_id == recipient.id, PersonRole.role != Role.guardian).correlate(recipient),
+        )
+        .join(Message, Message.id == Delivery.message_id)
+        .join(Contact, Contact.id == Delivery.contact_id)
+        .join(recipient, recipient.id == Delivery.person_id)
+        .outerjoin(Rendering, (Rendering.message_id == Message.id) & (Rendering.language == Delivery.language))
+        .outerjoin(author, author.id == Message.author_id)
+        .outerjoin(about, about.id == func.coalesce(Delivery.student_id, Message.student_id))
+        .where(Delivery.id.in_(delivery_ids))
+    )  # fmt: skip
+    opened = {row[0].id: Envelope(*row) for row in rows}
+    return [opened[delivery_id] for delivery_id in delivery_ids]
+
+
+async def written_by_family(session: AsyncSession, message: Message) -> bool:
+    """Did a guardian, or a stranger, write this?"""
+    if message.author_id is None:
+        return True
+    return bool(
+        await session.scalar(select(exists().where(PersonRole.person_id == message.author_id, PersonRole.role == Role.guardian)))
+    )
+
+
+def word(envelope: Envelope, school: School, translator: Says) -> str:
+    """The whole text of a delivery."""
+    if envelope.message.kind is Kind.reply:
+        return _heard(envelope, translator)
+    rendering, language = envelope.rendering, envelope.delivery.language
+    assert rendering is not None
+    named = {"child": envelope.student, "guardian": envelope.recipient, "teacher": envelope.author}
+    names = {field: row.name for field, row in named.items() if row}
+    text = filled(rendering.text, envelope.message.fields, names, school, language, translator)
+    if rendering.made_by is MadeBy.machine:
+        text = labelled(text, language, translator)
+    if envelope.contact.introduced_at is None and envelope.message.kind is not Kind.system and not envelope.recipient_is_staff:
+        text = introduced(text, language, translator)
+    return text
+
+
+def _heard(envelope: Envelope, translator: Says) -> str:
+    """What one person wrote to another. A teacher also reads it as it was written, because only the family's own words are certain."""
+    message, rendering, language = envelope.message, envelope.rendering, envelope.delivery.language
+    assert rendering is not None
+    if envelope.author and not envelope.author_is_guardian:
+        answer = f"{envelope.author.name}: {rendering.text}"
+        return labelled(answer, language, translator) if rendering.made_by is MadeBy.machine else answer
+    lines = [_headline(envelope, translator)]
+    match rendering.made_by:
+        case MadeBy.author:
+            lines.append(message.text)
+        case MadeBy.nobody:
+            lines += [message.text, "", _said(NOT_TRANSLATED, language, translator)]
+        case _:
+            lines += [rendering.text, "", _said(AS_WRITTEN, language, translator), message.text]
+            if rendering.made_by is MadeBy.machine:
+                lines.append(_said(MACHINE_MADE, language, translator))
+    return "\n".join(lines)
+
+
+def _headline(envelope: Envelope, translator: Says) -> str:
+    phrase = WROTE_ABOUT if envelope.student else WROTE
+    values = {
+        "guardian": envelope.author.name if envelope.author else "?",
+        "child": envelope.student.name if envelope.student else "",
+    }
+    return fields.fill(_said(phrase, envelope.delivery.language, translator), values, envelope.delivery.language, translator.say)
+
+
+def _said(phrase: str, language: str, translator: Says) -> str:
+    return translator.say(phrase, language) or phrase
+
+
+def media_note(heard: Heard) -> str:
+    """Photos and recordings are never dropped silently: their type and place stand under the text."""
+    return "\n".join([heard.text, *(f"[{media.content_type}] {media.url}" for media in heard.media)]).strip()

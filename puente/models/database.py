@@ -1,0 +1,96 @@
+"""Opening the database: SQLite in one process, PostgreSQL for many, one schema on both."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, event, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from puente.models.base import HubError
+
+Sessions = async_sessionmaker[AsyncSession]
+
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+class BadDatabaseUrl(HubError):
+    """PUENTE_DATABASE_URL must read like sqlite:///puente.db or postgresql://user:password@host/name."""
+
+
+class NotReady(HubError):
+    """The database is not set up, or is older than this Puente. Type: puente init"""
+
+
+def open_engine(url: str) -> AsyncEngine:
+    """Connect to `url`, written in the plain form that people know; the asynchronous driver is ours to choose."""
+    try:
+        parsed = make_url(url)
+        parsed = parsed.set(drivername=DRIVERS[parsed.drivername.split("+")[0]])
+    except (ArgumentError, KeyError):
+        raise BadDatabaseUrl(BadDatabaseUrl.__doc__) from None
+    # An error of the database would otherwise quote what it was given: names, numbers, texts.
+    engine = create_async_engine(parsed, hide_parameters=True, pool_pre_ping=parsed.drivername.startswith("postgresql"))
+    if parsed.drivername.startswith("sqlite"):
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_immediate)
+    return engine
+
+
+def open_sessions(engine: AsyncEngine) -> Sessions:
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
+    """Bring the schema up to `revision`. Safe to repeat."""
+    async with engine.begin() as connection:
+        await connection.run_sync(_migrate, command.upgrade, revision)
+
+
+async def downgrade(engine: AsyncEngine, revision: str) -> None:
+    async with engine.begin() as connection:
+        await connection.run_sync(_migrate, command.downgrade, revision)
+
+
+async def check_ready(engine: AsyncEngine) -> None:
+    """Refuse a database that `puente init` has not brought up to date, in a sentence rather than in a missing table."""
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    try:
+        async with engine.connect() as connection:
+            current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    except (SQLAlchemyError, OSError) as error:
+        raise NotReady(f"The database could not be opened ({type(error).__name__}). Is PUENTE_DATABASE_URL right?") from None
+    if current != newest:
+        raise NotReady(NotReady.__doc__)
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _migrate(connection: Connection, verb: Any, revision: str) -> None:
+    verb(_config(connection), revision)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver must not begin transactions by itself: it would begin them late, after the first read.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "busy_timeout = 30000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # A transaction that reads first and writes later fails at once when another has written in between, however long the
+    # busy time-out. Taking the write lock at the start makes it wait its turn instead.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

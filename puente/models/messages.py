@@ -1,0 +1,85 @@
+"""What somebody wrote once, and how it reads in each language."""
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from puente.models.base import choice, long_text, moment
+
+
+class Kind(enum.StrEnum):
+    """What a message is for. Its policy (hours, rights, urgency, lifetime) stands in messaging/policy.py."""
+
+    announcement = "announcement"
+    progress = "progress"
+    conference = "conference"
+    safety = "safety"
+    attendance = "attendance"
+    urgent = "urgent"
+    reply = "reply"
+    system = "system"
+
+
+class MessageState(enum.StrEnum):
+    draft = "draft"
+    ready = "ready"
+    released = "released"
+    cancelled = "cancelled"
+
+
+class MadeBy(enum.StrEnum):
+    """Who or what made a rendering, from the surest to none."""
+
+    author = "author"
+    person = "person"
+    phrase = "phrase"
+    machine = "machine"
+    nobody = "nobody"
+
+
+class Message(SQLModel, table=True):
+    """What somebody wrote once.
+
+    `text` may hold typed fields in braces; `fields` gives their values. `audience` is a question answered at send time.
+    `origin` says what caused it (`sms:SM…`, `schedule:7:2026-03-01T15:00Z`) and is unique: the same cause writes one message.
+    A message of kind reply was heard: its text is literal, `heard_on` is the contact it came from, and a stranger's has neither
+    contact nor author but `heard_from`, the channel and address in one word. `student_id` is whom it is about, where that is known.
+    """
+
+    id: int | None = Field(default=None, primary_key=True)
+    kind: Kind = choice(Kind)
+    text: str = long_text()
+    fields: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    language: str = Field(max_length=35)
+    audience: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    author_id: int | None = Field(default=None, foreign_key="person.id")
+    student_id: int | None = Field(default=None, foreign_key="student.id")
+    heard_on: int | None = Field(default=None, foreign_key="contact.id")
+    heard_from: str | None = Field(default=None, max_length=96)
+    reply_to: int | None = Field(default=None, foreign_key="message.id", index=True)
+    origin: str | None = Field(default=None, unique=True, max_length=255)
+    state: MessageState = choice(MessageState, MessageState.draft)
+    created_at: datetime = moment()
+    send_at: datetime = moment(index=True)
+    expires_at: datetime | None = moment(nullable=True)
+    released_at: datetime | None = moment(nullable=True)
+
+
+class Rendering(SQLModel, table=True):
+    """A message in one language, with its fields still open: made once per language, never once per family.
+
+    `made_by` nobody means that it could not be translated: `text` is empty, `problems` says why, and a task asks a person.
+    """
+
+    __table_args__ = (UniqueConstraint("message_id", "language"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    message_id: int = Field(foreign_key="message.id")
+    language: str = Field(max_length=35)
+    text: str = long_text()
+    made_by: MadeBy = choice(MadeBy)
+    problems: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    made_at: datetime = moment()

@@ -1,0 +1,135 @@
+"""Who writes and who reads: persons and their contacts, students, and the links and groups that join them."""
+
+import enum
+from datetime import datetime
+
+from sqlalchemy import UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from puente.models.base import choice, moment
+
+
+class Role(enum.StrEnum):
+    guardian = "guardian"
+    teacher = "teacher"
+    office = "office"
+    interpreter = "interpreter"
+    reviewer = "reviewer"
+    admin = "admin"
+
+
+class Rights(enum.StrEnum):
+    """What a guardian may be told of one student. FERPA gives both parents `records` unless a court order is on file."""
+
+    records = "records"
+    logistics = "logistics"
+    none = "none"
+
+
+class Person(SQLModel, table=True):
+    """Someone who writes or reads. `external_id` is the roster's own key; `language` is a BCP 47 tag."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    external_id: str | None = Field(default=None, unique=True, max_length=255)
+    name: str = Field(max_length=255)
+    language: str = Field(max_length=35)
+
+
+class PersonRole(SQLModel, table=True):
+    """One role of one person. A teacher may be a guardian too."""
+
+    __tablename__ = "person_role"
+
+    person_id: int = Field(foreign_key="person.id", primary_key=True)
+    role: Role = choice(Role, primary_key=True)
+
+
+class Contact(SQLModel, table=True):
+    """A person's address on a channel. Consent lives here: where the number came from, whether it was stopped, whether it is bad.
+
+    `address` is E.164 for `sms` and a chat id for `telegram`. `position` is the order in which the person prefers their contacts,
+    smallest first. Two persons may share one address, but each has it once. `introduced_at` is when it first got a text from us,
+    the one that says how to stop.
+    """
+
+    __table_args__ = (UniqueConstraint("person_id", "channel", "address"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    person_id: int = Field(foreign_key="person.id", index=True)
+    channel: str = Field(max_length=16)
+    address: str = Field(max_length=64, index=True)
+    position: int = 0
+    source: str = Field(default="", max_length=255)
+    added_at: datetime = moment()
+    verified_at: datetime | None = moment(nullable=True)
+    introduced_at: datetime | None = moment(nullable=True)
+    stopped_at: datetime | None = moment(nullable=True)
+    bad_at: datetime | None = moment(nullable=True)
+    bad_reason: str | None = Field(default=None, max_length=255)
+
+
+class ConsentEntry(SQLModel, table=True):
+    """One line of a contact's consent ledger: what changed, by which word or carrier code, where it came from, and when."""
+
+    __tablename__ = "consent_entry"
+
+    id: int | None = Field(default=None, primary_key=True)
+    contact_id: int = Field(foreign_key="contact.id", index=True)
+    change: str = Field(max_length=16)
+    by: str = Field(max_length=64)
+    source: str = Field(max_length=255)
+    at: datetime = moment()
+
+
+class Student(SQLModel, table=True):
+    """Whom a message is about."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    external_id: str = Field(unique=True, max_length=255)
+    name: str = Field(max_length=255)
+    grade: str = Field(default="", max_length=16, index=True)
+
+
+class Guardianship(SQLModel, table=True):
+    """The link between a guardian and a student, with what the guardian may be told through it."""
+
+    student_id: int = Field(foreign_key="student.id", primary_key=True)
+    guardian_id: int = Field(foreign_key="person.id", primary_key=True, index=True)
+    relationship: str = Field(default="", max_length=64)
+    rights: Rights = choice(Rights, Rights.records)
+
+
+class Group(SQLModel, table=True):
+    """A class, a bus, a club: a named set of students. `name` is how staff and the command line call it."""
+
+    __tablename__ = "student_group"
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True, max_length=255)
+
+
+class Membership(SQLModel, table=True):
+    """A student in a group."""
+
+    group_id: int = Field(foreign_key="student_group.id", primary_key=True)
+    student_id: int = Field(foreign_key="student.id", primary_key=True, index=True)
+
+
+class GroupStaff(SQLModel, table=True):
+    """A teacher of a group."""
+
+    __tablename__ = "group_staff"
+
+    group_id: int = Field(foreign_key="student_group.id", primary_key=True)
+    person_id: int = Field(foreign_key="person.id", primary_key=True, index=True)
+
+
+class LinkToken(SQLModel, table=True):
+    """A single-use, expiring token that joins a Telegram chat to a person. Random, so it says nothing about a family."""
+
+    __tablename__ = "link_token"
+
+    token: str = Field(primary_key=True, max_length=64)
+    person_id: int = Field(foreign_key="person.id", index=True)
+    expires_at: datetime = moment()
+    used_at: datetime | None = moment(nullable=True)

@@ -1,0 +1,30 @@
+"""What a person must do because the machine could not, or should not."""
+
+import enum
+from datetime import datetime
+
+from sqlmodel import Field, SQLModel
+
+from puente.models.base import choice, moment
+
+
+class TaskKind(enum.StrEnum):
+    translate = "translate"  # a text that could not be translated
+    call = "call"  # a guardian whom no channel reaches
+    repair = "repair"  # a number that is wrong
+    answer = "answer"  # a message that nobody else owns
+
+
+class Task(SQLModel, table=True):
+    """Something a person must do. `key` names its cause and is unique: the same cause asks once."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    key: str = Field(unique=True, max_length=255)
+    kind: TaskKind = choice(TaskKind)
+    reason: str = Field(max_length=255)
+    message_id: int | None = Field(default=None, foreign_key="message.id", index=True)
+    person_id: int | None = Field(default=None, foreign_key="person.id")
+    contact_id: int | None = Field(default=None, foreign_key="contact.id")
+    language: str | None = Field(default=None, max_length=35)
+    created_at: datetime = moment()
+    done_at: datetime | None = moment(nullable=True)

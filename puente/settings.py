@@ -1,0 +1,91 @@
+"""Settings from the environment or `.env`, prefix PUENTE_. Read by app.py alone; everything else is handed what it needs."""
+
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from puente.models.base import HubError
+
+
+class BadSettings(HubError):
+    """A setting is missing or wrong."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="PUENTE_", env_file=".env", extra="ignore", hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    database_url: str = "sqlite:///puente.db"
+    channels: Literal["handset", "live"] = "handset"
+
+    twilio_account_sid: str | None = None
+    twilio_auth_token: SecretStr | None = None
+    twilio_from: str | None = None
+    twilio_messaging_service: str | None = None
+    twilio_api_url: str = "https://api.twilio.com"
+
+    telegram_token: SecretStr | None = None
+    telegram_api_url: str = "https://api.telegram.org"
+
+    public_url: str | None = None
+    school_name: str = ""
+    school_language: str = "en"
+    school_region: str = "US"
+    school_timezone: str = "America/Denver"
+    # US list price each way, before the carriers' fees (Twilio, November 2026).
+    segment_price: float = 0.0083
+    packs_dir: str | None = None
+
+    @field_validator("school_timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError("must be a time zone's name, like America/Denver") from None
+        return value
+
+    @field_validator("public_url", "twilio_api_url", "telegram_api_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with https:// or http://")
+        return value.rstrip("/") if value else value
+
+    @model_validator(mode="after")
+    def _live_needs_a_vendor(self) -> "Settings":
+        twilio = (self.twilio_account_sid, self.twilio_auth_token, self.twilio_from or self.twilio_messaging_service)
+        if any(twilio) and not all(twilio):
+            missing = [
+                name
+                for name, value in zip(("ACCOUNT_SID", "AUTH_TOKEN", "FROM (or MESSAGING_SERVICE)"), twilio, strict=True)
+                if not value
+            ]
+            raise ValueError(f"PUENTE_TWILIO_{' and PUENTE_TWILIO_'.join(missing)} must be set too: Twilio needs all three")
+        if self.channels == "live" and not all(twilio) and self.telegram_token is None:
+            raise ValueError(
+                "PUENTE_CHANNELS is live, but neither Twilio (PUENTE_TWILIO_…) nor Telegram (PUENTE_TELEGRAM_TOKEN) is set"
+            )
+        return self
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        return ZoneInfo(self.school_timezone)
+
+    @property
+    def has_twilio(self) -> bool:
+        return self.twilio_account_sid is not None
+
+
+def read_settings() -> Settings:
+    """Read them, or say in one sentence which is wrong, without repeating its value: it may be a secret."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        message = first["msg"].removeprefix("Value error, ")
+        name = "".join(f"PUENTE_{part}".upper() for part in first["loc"][:1])
+        raise BadSettings(f"{name} {message}." if name else f"{message}.") from None

@@ -1,0 +1,195 @@
+"""What is wrong with a machine's translation, in words that a teacher understands. Pure functions; nothing here knows an engine.
+
+Each check is a failure that was published about a real translator. A good translation held back costs a person a minute; a wrong
+number sent costs a family a day: in doubt they speak up.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+
+from puente.translations import languages
+from puente.translations.fields import FIELD
+from puente.translations.segments import EMOJI, LINK, PROTECTED
+
+LOOSE_TO = 20  # up to this many letters the length says little
+SHORTEST, LONGEST = 0.3, 3.5
+SAME_WORDS = 5  # this many words in a row that stayed in the source language are no longer a name
+SIGNS = "$€£¥₹%"
+BRACKETS = re.compile(r"[(\[【（［{♪]")
+THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:[.,٬’'\u00a0\u202f]\d{3})+(?!\d)")
+UNREADABLE = ("⁇", "<unk>", "\ufffd")
+
+# How Unicode's names of letters begin, for each script that a family may read.
+SCRIPTS = {
+    "Arab": ("ARABIC",),
+    "Armn": ("ARMENIAN",),
+    "Beng": ("BENGALI",),
+    "Cyrl": ("CYRILLIC",),
+    "Deva": ("DEVANAGARI",),
+    "Ethi": ("ETHIOPIC",),
+    "Geor": ("GEORGIAN",),
+    "Grek": ("GREEK",),
+    "Gujr": ("GUJARATI",),
+    "Guru": ("GURMUKHI",),
+    "Hans": ("CJK",),
+    "Hant": ("CJK",),
+    "Hebr": ("HEBREW",),
+    "Jpan": ("CJK", "HIRAGANA", "KATAKANA"),
+    "Khmr": ("KHMER",),
+    "Kore": ("HANGUL", "CJK"),
+    "Laoo": ("LAO",),
+    "Latn": ("LATIN",),
+    "Mymr": ("MYANMAR",),
+    "Taml": ("TAMIL",),
+    "Telu": ("TELUGU",),
+    "Thai": ("THAI",),
+}
+
+
+def problems(source: str, target: str, source_language: str, target_language: str) -> list[str]:
+    """Everything that speaks against sending `target` as the translation of `source`. Empty means that nothing was found."""
+    if not target.strip():
+        return ["The translation is empty."] if source.strip() else []
+    return [
+        *_changed_fields(source, target),
+        *_changed_links(source, target),
+        *_changed_numbers(source, target),
+        *_lost_emoji(source, target),
+        *_repeated(source, target),
+        *_added_remarks(source, target),
+        *_unreadable(source, target),
+        *_untouched(source, target, source_language, target_language),
+        *_wrong_script(source, target, target_language),
+        *_wrong_length(source, target),
+    ]
+
+
+def _changed_fields(source: str, target: str) -> Iterator[str]:
+    wanted, found = Counter(FIELD.findall(source)), Counter(FIELD.findall(target))
+    for name in dict.fromkeys([*wanted, *found]):
+        if found[name] < wanted[name]:
+            yield f"The field {{{name}}} got lost."
+        elif found[name] > wanted[name]:
+            yield f"The field {{{name}}} stands there more often than it was written."
+
+
+def _changed_links(source: str, target: str) -> Iterator[str]:
+    if Counter(LINK.findall(source)) != Counter(LINK.findall(target)):
+        yield "A link or an e-mail address got lost or changed."
+
+
+def _changed_numbers(source: str, target: str) -> Iterator[str]:
+    if Counter(_numbers(source)) != Counter(_numbers(target)):
+        yield "The numbers are not the same."
+    elif not _signs(target) <= _signs(source):
+        yield "A money or percent sign is not the one that was written."
+
+
+def _lost_emoji(source: str, target: str) -> Iterator[str]:
+    if Counter(EMOJI.findall(source)) != Counter(EMOJI.findall(target)):
+        yield "An emoji got lost or was added."
+
+
+def _repeated(source: str, target: str) -> Iterator[str]:
+    looping = _loops(_words(target), 1, 3) > max(2, _loops(_words(source), 1, 3))
+    stuttering = _loops(_words(target), 4, 2) > max(1, _loops(_words(source), 4, 2))
+    if looping or stuttering or (_hums(target) and not _hums(source)):
+        yield "A word or a phrase is repeated over and over."
+
+
+def _added_remarks(source: str, target: str) -> Iterator[str]:
+    if len(BRACKETS.findall(FIELD.sub("", target))) > len(BRACKETS.findall(FIELD.sub("", source))):
+        yield "A remark in brackets was added that nobody wrote."
+
+
+def _unreadable(source: str, target: str) -> Iterator[str]:
+    if any(mark in target and mark not in source for mark in UNREADABLE):
+        yield "A word could not be read by the language pack."
+
+
+def _untouched(source: str, target: str, source_language: str, target_language: str) -> Iterator[str]:
+    if languages.same(source_language, target_language):
+        return
+    before, after = _words(source), _words(target)
+    if before and before == after and (len(before) > 1 or len(before[0]) > 3):
+        yield f"The text was left in {languages.name(source_language)}."
+    elif _left_alone(source, after):
+        yield f"A part of the text was left in {languages.name(source_language)}."
+
+
+def _wrong_script(source: str, target: str, language: str) -> Iterator[str]:
+    wanted = SCRIPTS.get(languages.written(language)[1])
+    if wanted is None:
+        return
+    # Names may stay in their own letters.
+    kept = set(_words(source))
+    letters = [letter for word in _words(target) if word not in kept for letter in word if letter.isalpha()]
+    right = sum(unicodedata.name(letter, "").startswith(wanted) for letter in letters)
+    if right * 2 < len(letters):
+        yield f"The translation is not in the letters of {languages.name(language)}."
+
+
+def _wrong_length(source: str, target: str) -> Iterator[str]:
+    before, after = _length(source), _length(target)
+    # The shorter a text, the less its length says: "OK" may become "De acuerdo, está bien".
+    if after > max(LONGEST * before, 30 + 2 * before):
+        yield "The translation is much longer than the text."
+    elif before > LOOSE_TO and after < SHORTEST * before:
+        yield "The translation is much shorter than the text."
+
+
+def _plain(text: str) -> str:
+    return PROTECTED.sub(" ", text)
+
+
+def _words(text: str) -> list[str]:
+    return [word.casefold() for word in _spelled(text)]
+
+
+def _spelled(text: str) -> list[str]:
+    letters = (letter if unicodedata.category(letter)[0] in "LM" or letter in "'’" else " " for letter in _plain(text))
+    return [word for spaced in unicodedata.normalize("NFC", "".join(letters)).split() if (word := spaced.strip("'’"))]
+
+
+def _numbers(text: str) -> list[str]:
+    """The digits as they follow each other, in any script's digits, without the marks that group thousands."""
+    digits = "".join(str(unicodedata.decimal(letter, letter)) for letter in _plain(text))
+    return re.findall(r"\d+", THOUSANDS.sub(lambda found: re.sub(r"\D", "", found[0]), digits))
+
+
+def _signs(text: str) -> set[str]:
+    return {sign for sign in unicodedata.normalize("NFKC", text).replace("٪", "%") if sign in SIGNS}
+
+
+def _loops(words: list[str], shortest: int, least: int) -> int:
+    """How often in a row the most repeated phrase of at least `shortest` words is said, where it is said `least` times; or 0."""
+    most = 0
+    for length in range(shortest, min(12, len(words) // least) + 1):
+        row = 1
+        for place in range(length, len(words)):
+            row = row + 1 if words[place] == words[place - length] else 1
+            # `row` counts words that agree with the phrase before them; the phrase itself was the first time.
+            most = max(most, (row - 1) // length + 1)
+    return most if most >= least else 0
+
+
+def _hums(text: str) -> bool:
+    """Syllables or characters in a loop, as in a script that sets no spaces between words."""
+    letters = "".join(letter for letter in _plain(text).casefold() if letter.isalpha())
+    return re.search(r"(.{1,12}?)\1{4,}", letters) is not None
+
+
+def _left_alone(source: str, after: list[str]) -> bool:
+    """Whether a run of the source's words stands in the translation as it was; names in capitals may."""
+    spelled = _spelled(source)
+    said = f" {' '.join(after)} "
+    runs = (spelled[place : place + SAME_WORDS] for place in range(len(spelled) - SAME_WORDS + 1))
+    return any(f" {' '.join(run).casefold()} " in said for run in runs if not all(word[0].isupper() for word in run))
+
+
+def _length(text: str) -> int:
+    """Letters, where a Chinese or Japanese character says as much as three and a Korean syllable as two."""
+    weights = {"CJK": 3, "HIRAGANA": 2, "KATAKANA": 2, "HANGUL": 2}
+    return sum(weights.get(unicodedata.name(letter, "").split(" ")[0], 1) for letter in _plain(text) if letter.isalpha())

@@ -1,0 +1,99 @@
+"""The typed fields of a message: the holes in a text that are filled once per delivery, after it was translated once per language.
+
+A text says `{child}`; a delivery brings the value. Values are JSON: a string is written as it is, and
+`{"date": "2026-12-03"}`, `{"time": "15:30"}`, `{"number": 3}`, `{"link": "https://…"}` and `{"word": "proficient"}` are written
+for the reader. A word is a catalogue phrase and may have fields of its own: `{"word": "Room {number}", "number": "12"}`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, time
+from typing import Any
+
+from babel.dates import format_date, format_time
+from babel.numbers import format_decimal
+
+from puente.models import HubError
+from puente.translations import languages
+
+FIELD = re.compile(r"\{([^\W\d]\w*)\}")
+
+Say = Callable[[str, str], str | None]
+"""Says a catalogue phrase, given in English, in a language; None where the catalogue cannot."""
+
+
+class UnknownField(HubError):
+    """The text has a field that nobody gave a value for."""
+
+
+class BadField(HubError):
+    """A field's value is not one that Puente can write."""
+
+
+class UnknownPhrase(HubError):
+    """A field's word stands in no catalogue of the reader's language."""
+
+
+def names(text: str) -> list[str]:
+    """The fields of a text, each once, in the order of their first appearance. Other braces are plain text."""
+    return list(dict.fromkeys(FIELD.findall(text)))
+
+
+def fill(template: str, values: Mapping[str, Any], language: str, say: Say) -> str:
+    """Write every field for a reader of `language`. What a value says is never read as a template again.
+
+    A left-to-right value in a right-to-left text gets no isolate characters (U+2068, U+2069) around it, because old phones show
+    them as boxes and SMS pays for them, and names and dates in the reader's own script are the usual case.
+    """
+    return FIELD.sub(lambda found: _write(found[1], values, language, say), template)
+
+
+def _write(name: str, values: Mapping[str, Any], language: str, say: Say) -> str:
+    if name not in values:
+        raise UnknownField(f"The text has a field {{{name}}}, but nobody gave a value for it.")
+    value = values[name]
+    try:
+        match value:
+            case str():
+                return value
+            case {"date": str(day), **rest} if not rest:
+                return _date(date.fromisoformat(day), language)
+            case {"time": str(clock), **rest} if not rest:
+                return _time(time.fromisoformat(clock), language)
+            case {"number": int() | float() as number, **rest} if not rest and not isinstance(number, bool):
+                return _number(number, language)
+            case {"link": str(address), **rest} if not rest:
+                return address
+            case {"word": str(phrase), **rest}:
+                return _word(phrase, rest, language, say)
+    except ValueError:
+        pass
+    raise BadField(f"The value of the field {{{name}}} is not a text, date, time, number, link or word that Puente can write.")
+
+
+def _word(phrase: str, values: Mapping[str, Any], language: str, say: Say) -> str:
+    said = say(phrase, language)
+    if said is None:
+        # Writing the English word into another language's sentence would be silent English.
+        raise UnknownPhrase(f"Nobody has written “{phrase}” in {languages.name(language)} yet.")
+    return fill(said, values, language, say)
+
+
+def _date(day: date, language: str) -> str:
+    locale = languages.locale(language)
+    return _plain_spaces(format_date(day, "full", locale=locale)) if locale else day.isoformat()
+
+
+def _time(clock: time, language: str) -> str:
+    locale = languages.locale(language)
+    return _plain_spaces(format_time(clock, "short", locale=locale)) if locale else f"{clock:%H:%M}"
+
+
+def _number(number: float, language: str) -> str:
+    locale = languages.locale(language)
+    return _plain_spaces(format_decimal(number, locale=locale)) if locale else str(number)
+
+
+def _plain_spaces(text: str) -> str:
+    # CLDR writes "3:30 PM" with a narrow no-break space: one such character would turn a whole SMS into UCS-2, at twice the price.
+    return text.replace("\u202f", " ").replace("\u00a0", " ")

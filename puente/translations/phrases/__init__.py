@@ -1,0 +1,118 @@
+"""What Puente knows by heart: the sentences of `puente.pot`, said in each language by the .po file beside it.
+
+People write these files, with any translator's tool. A comment that begins with "draft" marks a sentence that no speaker has
+approved yet.
+"""
+
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+from babel.messages.catalog import Message
+from babel.messages.pofile import read_po
+
+from puente.translations import languages
+from puente.translations.fields import FIELD
+
+HERE = Path(__file__).parent
+QUESTION_MARKS = "?？؟՞"
+# Letters that accents alone do not explain, folded as families type them.
+PLAIN_LETTERS = str.maketrans({"đ": "d", "ı": "i", "ł": "l", "ø": "o", "æ": "ae", "œ": "oe", "’": "'", "‘": "'", "ʼ": "'"})
+
+
+class Phrases:
+    """The catalogues, read once."""
+
+    def __init__(self, folder: Path = HERE) -> None:
+        self._said: dict[str, dict[str, str]] = {}
+        self._drafts: set[tuple[str, str]] = set()
+        template = _read(folder / "puente.pot")
+        self._said["en"] = {message.id: message.id for message in template if isinstance(message.id, str)}
+        for file in sorted(folder.glob("*.po")):
+            self._add(file.stem, _read(file))
+        self._heard = {language: _by_sound(said) for language, said in self._said.items()}
+
+    def say(self, english: str, language: str) -> str | None:
+        """The phrase in a language or its nearest parent, with its fields still open; None where nobody has written it."""
+        said = self._catalogue(language)
+        return self._said[said].get(english) if said else None
+
+    def english(self, sentence: str, language: str) -> str | None:
+        """The English phrase that a family wrote in its own language, forgiving case, marks around it and forgotten accents.
+
+        Only whole sentences without fields are known this way. A written question is never heard as a statement.
+        """
+        said = self._catalogue(language)
+        if said is None:
+            return None
+        exact, folded = self._heard[said]
+        english = exact.get(_sound(sentence)) or folded.get(_fold(sentence))
+        if english and _asks(sentence) and not _asks(self._said[said][english]):
+            return None
+        return english
+
+    def languages(self) -> list[str]:
+        """The languages that have a catalogue, English among them."""
+        return sorted(self._said)
+
+    def is_draft(self, english: str, language: str) -> bool:
+        """Whether no speaker of the language has approved this phrase yet."""
+        return (self._catalogue(language) or "", english) in self._drafts
+
+    def _add(self, language: str, messages: list[Message]) -> None:
+        said = self._said[language] = {}
+        for message in messages:
+            # A sentence that lost a field would lose a child's name: as good as not written.
+            english, sentence = message.id, message.string
+            if isinstance(english, str) and isinstance(sentence, str) and _same_fields(english, sentence):
+                said[english] = sentence
+                if any(comment.strip().casefold().startswith("draft") for comment in message.user_comments):
+                    self._drafts.add((language, english))
+
+    def _catalogue(self, language: str) -> str | None:
+        nearest = next((parent for parent in languages.parents(language) if parent in self._said), None)
+        return nearest or next((known for known in self._said if languages.same(known, language)), None)
+
+
+def _read(file: Path) -> list[Message]:
+    with file.open("rb") as opened:
+        catalogue = read_po(opened, charset="utf-8")
+    return [message for message in catalogue if message.id and not message.fuzzy and (message.string or file.suffix == ".pot")]
+
+
+def _same_fields(english: str, said: str) -> bool:
+    return set(FIELD.findall(english)) == set(FIELD.findall(said))
+
+
+def _by_sound(said: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """From how a phrase may be written to its English, with its accents and without. A form that two share belongs to neither."""
+    whole = {english: sentence for english, sentence in said.items() if not FIELD.search(sentence)}
+    exact = _unique([(_sound(sentence), english) for english, sentence in whole.items()])
+    folded = _unique([(_fold(sentence), english) for english, sentence in whole.items()])
+    return exact, folded
+
+
+def _unique(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    often = Counter(form for form, _ in pairs)
+    return {form: english for form, english in pairs if form and often[form] == 1}
+
+
+def _sound(sentence: str) -> str:
+    """Lower case, single spaces, and nothing around it but letters and digits."""
+    text = " ".join(unicodedata.normalize("NFC", sentence).casefold().split())
+    inside = [place for place, letter in enumerate(text) if unicodedata.category(letter)[0] in "LN"]
+    if not inside:
+        return ""
+    end = inside[-1] + 1
+    while end < len(text) and unicodedata.category(text[end]) in ("Mn", "Mc"):
+        end += 1
+    return text[inside[0] : end]
+
+
+def _fold(sentence: str) -> str:
+    letters = unicodedata.normalize("NFD", _sound(sentence).translate(PLAIN_LETTERS))
+    return "".join(letter for letter in letters if unicodedata.category(letter) != "Mn")
+
+
+def _asks(sentence: str) -> bool:
+    return any(mark in sentence for mark in QUESTION_MARKS)

@@ -1,0 +1,60 @@
+"""Sentences: what the catalogue knows, the machine translates and a person corrects, one at a time.
+
+Nothing is lost in between: the parts put together are the text again, with its line breaks and every space.
+"""
+
+import re
+from itertools import accumulate, pairwise
+
+import sentencex
+
+from puente.translations import languages
+from puente.translations.fields import FIELD
+
+# An address ends before the punctuation of its sentence, and before Chinese or Japanese, which set no space after it.
+_ADDRESS = r"[^\s<>\"\u3000-\u9fff\uff00-\uffef]"
+_ADDRESS_END = r"[^\s<>\".,;:!?)\]'…؟،»”’\u3000-\u9fff\uff00-\uffef]"
+# The counts are bounded, so that a stranger's endless word costs no more than any other.
+_HOST = r"\b(?:[a-z0-9-]{1,63}\.){1,6}"
+LINK = re.compile(
+    rf"(?:https?://|www\.)(?:{_ADDRESS}*{_ADDRESS_END})"
+    r"|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,6}"
+    rf"|{_HOST}[a-z]{{2,24}}/(?:{_ADDRESS}*{_ADDRESS_END})?"
+    rf"|{_HOST}(?:org|com|net|edu|gov|info)\b",
+    re.IGNORECASE,
+)
+_SYMBOLS = "\u2600-\u27bf\u2b50\u2b55\U0001f000-\U0001faff"
+EMOJI = re.compile(rf"[{_SYMBOLS}][{_SYMBOLS}\u200d\ufe0e\ufe0f\u20e3]*")
+# What must come through a translation exactly as it is.
+PROTECTED = re.compile(f"{LINK.pattern}|{FIELD.pattern}|{EMOJI.pattern}", re.IGNORECASE)
+
+_LINE_BREAK = re.compile(r"(\s*[\n\r]\s*)")
+_EDGE = re.compile(rf"[\s{_SYMBOLS}\u200d\ufe0e\ufe0f\u20e3]")
+
+
+def split(text: str, language: str) -> list[str]:
+    """The sentences of a text and the white space between them, each a part of its own. Joined, they are the text."""
+    return [part for line in _LINE_BREAK.split(text) for sentence in _sentences(line, language) for part in _trim(sentence) if part]
+
+
+def edges(sentence: str) -> tuple[str, str, str]:
+    """The emoji and spaces before a sentence, the sentence, and those after it. They stay; only the middle is translated."""
+    inside = [place for place, letter in enumerate(sentence) if not _EDGE.match(letter)]
+    start, end = (inside[0], inside[-1] + 1) if inside else (len(sentence), len(sentence))
+    return sentence[:start], sentence[start:end], sentence[end:]
+
+
+def _sentences(line: str, language: str) -> list[str]:
+    if not line.strip():
+        return [line]
+    masked = PROTECTED.sub(lambda found: "X" + "x" * (len(found[0]) - 1), line)
+    found = sentencex.segment(languages.written(language)[0], masked)  # type: ignore[attr-defined]
+    if "".join(found) != masked:
+        return [line]
+    return [line[start:end] for start, end in pairwise(accumulate(map(len, found), initial=0))]
+
+
+def _trim(sentence: str) -> tuple[str, str, str]:
+    core = sentence.strip()
+    start = len(sentence) - len(sentence.lstrip())
+    return (sentence[:start], core, sentence[start + len(core) :]) if core else (sentence, "", "")

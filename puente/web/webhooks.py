@@ -1,0 +1,115 @@
+"""What Twilio and Telegram post to us. Verify, store, answer: a 200 means that it is in the database.
+
+Everything slow (translating, answering) is left to the ticks.
+"""
+
+import hmac
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import FormData
+
+from puente.bot import inbox
+from puente.messaging import conversations, receipts
+from puente.messaging.channels import twilio
+from puente.messaging.conversations import Program
+from puente.models.database import Sessions
+
+log = structlog.get_logger()
+
+# A text has at most 1,600 characters, an update of Telegram's some thousands.
+LONGEST_BODY = 256 * 1024
+NOTHING_TO_SAY = Response('<?xml version="1.0" encoding="UTF-8"?><Response></Response>', media_type="text/xml")
+
+Now = Callable[[], datetime]
+
+
+def opened(sessions: Sessions) -> Any:
+    """A session for one request, committed before the answer goes out. Without scope "function" FastAPI would commit after it."""
+
+    async def session() -> AsyncIterator[AsyncSession]:
+        async with sessions.begin() as begun:
+            yield begun
+
+    return Depends(session, scope="function")
+
+
+def twilio_routes(sessions: Sessions, auth_token: str, public_url: str | None, programs: Sequence[Program], now: Now) -> APIRouter:
+    """`/webhooks/twilio/status` and `/webhooks/twilio/message`. What Twilio has not signed is refused."""
+    router = APIRouter(prefix="/webhooks/twilio")
+
+    async def signed_form(request: Request) -> FormData:
+        await _small(request)
+        form = await request.form(max_files=0, max_fields=200)
+        url = f"{public_url}{request.url.path}" if public_url else str(request.url.replace(query=""))
+        if request.url.query:
+            url = f"{url}?{request.url.query}"
+        signature, algorithm = (
+            request.headers.get("X-Twilio-Signature"),
+            request.headers.get("X-Twilio-Webhooks-Signature-Settings"),
+        )
+        if not twilio.signed(auth_token, url, form, signature, algorithm):
+            log.warning("webhook.rejected", vendor="twilio")
+            raise HTTPException(403, "This request was not signed by Twilio.")
+        return form
+
+    @router.post("/status")
+    async def status(
+        form: Annotated[FormData, Depends(signed_form)], request: Request, session: Annotated[AsyncSession, opened(sessions)]
+    ) -> Response:
+        marker = request.query_params.get("delivery", "")
+        if report := twilio.read_report(form, int(marker) if marker.isdecimal() and len(marker) < 16 else None):
+            await receipts.note(session, report, now())
+        return Response(status_code=204)
+
+    @router.post("/message")
+    async def message(
+        form: Annotated[FormData, Depends(signed_form)], session: Annotated[AsyncSession, opened(sessions)]
+    ) -> Response:
+        if heard := twilio.read_heard(form, now()):
+            await conversations.hear(session, heard, programs)
+        return NOTHING_TO_SAY
+
+    return router
+
+
+def telegram_routes(sessions: Sessions, secret: str, now: Now) -> APIRouter:
+    """`/webhooks/telegram`. The secret that we gave Telegram must come back with every update."""
+    router = APIRouter(prefix="/webhooks")
+
+    @router.post("/telegram")
+    async def update(
+        request: Request,
+        session: Annotated[AsyncSession, opened(sessions)],
+        given: Annotated[str, Header(alias="X-Telegram-Bot-Api-Secret-Token")] = "",
+    ) -> Response:
+        if not hmac.compare_digest(given.encode(), secret.encode()):
+            log.warning("webhook.rejected", vendor="telegram")
+            raise HTTPException(403, "This request did not come from Telegram.")
+        try:
+            payload = json.loads(await _small(request))
+            await inbox.store(session, {**payload, "update_id": int(payload["update_id"])}, now())
+        except (ValueError, TypeError, KeyError):
+            raise HTTPException(400, "This is not a Telegram update.") from None
+        return Response(status_code=200)
+
+    return router
+
+
+async def _small(request: Request) -> bytes:
+    """The body, if it is one that a vendor would send. The form is read from the same bytes afterwards."""
+    declared = request.headers.get("Content-Length", "")
+    if declared.isdecimal() and int(declared) > LONGEST_BODY:
+        raise HTTPException(413, "This request is too large.")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST_BODY:
+            raise HTTPException(413, "This request is too large.")
+    request._body = bytes(body)
+    return request._body

