@@ -1,6 +1,6 @@
 """Reading a roster: a file, a folder or a zip becomes a plain value, with a problem for every row that cannot be taken.
 
-    path → roster_tables (rows of cells) → here, or oneroster (rows of a school) → Roster → roster.enrol (the database)
+    path → tables (rows of cells) → here, or oneroster (rows of a school) → Roster → roster.enrol (the database)
 
 Nothing here touches the database. What a file looks like is recognised by its header, never by its name; only the files of a
 OneRoster set, whose names are part of that standard, are known by them.
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import phonenumbers
 
-from puente.messaging import oneroster
-from puente.messaging.roster_cells import identifier, language, mobile, needed, optional, rights, several, staff_roles, text
-from puente.messaging.roster_rows import Draft, GuardianRow, LinkRow, Notice, Roster, StaffRow, StudentRow, add_family, add_staff
-from puente.messaging.roster_tables import Problem, Row, Source, Table, UnreadableRoster, open_sources, shown
+from puente.messaging.roster import oneroster
+from puente.messaging.roster.cells import identifier, language, mobile, needed, optional, rights, several, staff_roles, text
+from puente.messaging.roster.rows import Draft, GuardianRow, LinkRow, Notice, Roster, StaffRow, StudentRow, add_family, add_staff
+from puente.messaging.roster.tables import Problem, Row, Source, Table, UnreadableRoster, open_sources, shown
 
 __all__ = ["Notice", "Problem", "Roster", "UnreadableRoster", "read"]
 

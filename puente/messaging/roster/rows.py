@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from puente.messaging.roster_cells import WrongRow
-from puente.messaging.roster_tables import Problem
+from puente.messaging.roster.cells import WrongRow
+from puente.messaging.roster.tables import Problem
 from puente.models.people import Rights, Role
 
 STAFF = "staff:"

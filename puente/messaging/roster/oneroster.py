@@ -13,8 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 
-from puente.messaging.roster_cells import WrongRow, identifier, language, mobile, optional, rights, text
-from puente.messaging.roster_rows import (
+from puente.messaging.roster.cells import WrongRow, identifier, language, mobile, optional, rights, text
+from puente.messaging.roster.rows import (
     Draft,
     GuardianRow,
     LinkRow,
@@ -28,7 +28,7 @@ from puente.messaging.roster_rows import (
     check_link,
     check_student,
 )
-from puente.messaging.roster_tables import Problem, Row, Source, Table, UnreadableRoster
+from puente.messaging.roster.tables import Problem, Row, Source, Table, UnreadableRoster
 from puente.models.people import Rights, Role
 
 # Every file of the standard, so that those Puente has no use for are passed over in silence.

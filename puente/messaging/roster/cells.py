@@ -2,14 +2,13 @@
 
 import re
 import unicodedata
-from functools import lru_cache
 
-import langcodes
 import phonenumbers
 from phonenumbers import PhoneNumberFormat, ValidationResult
 
-from puente.messaging.roster_tables import Row
+from puente.messaging.roster.tables import Row
 from puente.models.people import Rights, Role
+from puente.translations.languages import canonical
 
 FORMULA_STARTS = ("=", "+", "-", "@")
 # Embeddings, overrides and isolates: they can make a name show as another one.
@@ -19,7 +18,6 @@ TURNS_TEXT = re.compile("[\u202a-\u202e\u2066-\u2069]")
 INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u061c\u2060\ufeff]")
 JOINERS = re.compile("[\u200c\u200d]")
 NANP_SHAPE = re.compile(r"\+1[2-9]\d\d[2-9]\d{6}")
-NOT_A_LANGUAGE = {"und", "mul", "zxx", "mis", "art"}
 
 
 class WrongRow(Exception):
@@ -76,26 +74,10 @@ def several(row: Row, column: str) -> tuple[str, ...] | None:
 
 
 def language(row: Row, column: str) -> str:
-    tag = canonical_language(needed(row, column))
+    tag = canonical(needed(row, column))
     if tag is None:
         raise WrongRow(f"{column} is unknown: write its code, such as es, vi or zh-Hans")
     return tag
-
-
-@lru_cache(maxsize=1024)
-def canonical_language(written: str) -> str | None:
-    """The BCP 47 tag for what was written, or None. Chinese is told apart by its script, which is what a reader needs."""
-    try:
-        if not langcodes.tag_is_valid(written):
-            return None
-        tag = langcodes.Language.get(langcodes.standardize_tag(written, macro=True))
-    except ValueError:
-        return None
-    if tag.language is None or tag.language in NOT_A_LANGUAGE or re.fullmatch("q[a-t][a-z]", tag.language):
-        return None
-    if tag.language == "zh" and tag.script is None:
-        return f"zh-{tag.maximize().script}"
-    return tag.to_tag() if len(tag.to_tag()) <= 35 else None
 
 
 def mobile(row: Row, column: str, region: str) -> str | None:

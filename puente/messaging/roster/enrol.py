@@ -1,6 +1,6 @@
 """Enrolling: a roster that has been read goes into the database. The beginning of the pipe, before anybody writes.
 
-    puente roster import PATH → roster_files.read → enrol → students, persons, contacts with their consent, links, groups
+    puente roster import PATH → files.read → enrol → students, persons, contacts with their consent, links, groups
 
 Enrolling the same roster again changes nothing, and one that has changed changes only what has. Students and guardians who are
 missing from it stay as they are: a file of one class is a roster too.
@@ -15,8 +15,7 @@ from sqlalchemy import bindparam, delete, exists, func, insert, select, text, up
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
-from puente.messaging.roster_files import Roster, UnreadableRoster, read
-from puente.messaging.roster_rows import STAFF, GuardianRow, StaffRow, StudentRow
+from puente.messaging.roster.rows import STAFF, GuardianRow, Roster, StaffRow, StudentRow
 from puente.models.people import (
     ConsentEntry,
     Contact,
@@ -30,8 +29,6 @@ from puente.models.people import (
     Role,
     Student,
 )
-
-__all__ = ["Changes", "Count", "Roster", "UnreadableRoster", "enrol", "read"]
 
 REPLACED = "replaced in the roster"
 REMOVED = "removed from the roster"
