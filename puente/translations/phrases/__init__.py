@@ -1,7 +1,7 @@
 """What Puente knows by heart: the sentences of `puente.pot`, said in each language by the .po file beside it.
 
 People write these files, with any translator's tool. A comment that begins with "draft" marks a sentence that no speaker has
-approved yet.
+approved yet; one that begins with "also" lists other ways in which families write the same, with ` | ` between them.
 """
 
 import unicodedata
@@ -14,6 +14,7 @@ from babel.messages.pofile import read_po
 from puente.translations import languages
 from puente.translations.fields import FIELD
 
+ALSO = "also:"
 HERE = Path(__file__).parent
 QUESTION_MARKS = "?？؟՞"
 # Letters that accents alone do not explain, folded as families type them.
@@ -26,11 +27,12 @@ class Phrases:
     def __init__(self, folder: Path = HERE) -> None:
         self._said: dict[str, dict[str, str]] = {}
         self._drafts: set[tuple[str, str]] = set()
+        self._also: dict[str, list[tuple[str, str]]] = {}
         template = _read(folder / "puente.pot")
         self._said["en"] = {message.id: message.id for message in template if isinstance(message.id, str)}
         for file in sorted(folder.glob("*.po")):
             self._add(file.stem, _read(file))
-        self._heard = {language: _by_sound(said) for language, said in self._said.items()}
+        self._heard = {language: _by_sound([*said.items(), *self._also.get(language, [])]) for language, said in self._said.items()}
 
     def say(self, english: str, language: str) -> str | None:
         """The phrase in a language or its nearest parent, with its fields still open; None where nobody has written it."""
@@ -66,8 +68,11 @@ class Phrases:
             english, sentence = message.id, message.string
             if isinstance(english, str) and isinstance(sentence, str) and _same_fields(english, sentence):
                 said[english] = sentence
-                if any(comment.strip().casefold().startswith("draft") for comment in message.user_comments):
+                notes = [comment.strip() for comment in message.user_comments]
+                if any(note.casefold().startswith("draft") for note in notes):
                     self._drafts.add((language, english))
+                forms = [form for note in notes if note.startswith(ALSO) for form in note.removeprefix(ALSO).split("|")]
+                self._also.setdefault(language, []).extend((english, form.strip()) for form in forms)
 
     def _catalogue(self, language: str) -> str | None:
         nearest = next((parent for parent in languages.parents(language) if parent in self._said), None)
@@ -84,15 +89,15 @@ def _same_fields(english: str, said: str) -> bool:
     return set(FIELD.findall(english)) == set(FIELD.findall(said))
 
 
-def _by_sound(said: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+def _by_sound(said: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
     """From how a phrase may be written to its English, with its accents and without. A form that two share belongs to neither."""
-    whole = {english: sentence for english, sentence in said.items() if not FIELD.search(sentence)}
-    exact = _unique([(_sound(sentence), english) for english, sentence in whole.items()])
-    folded = _unique([(_fold(sentence), english) for english, sentence in whole.items()])
+    whole = [(english, sentence) for english, sentence in said if not FIELD.search(sentence)]
+    exact = _unique({(_sound(sentence), english) for english, sentence in whole})
+    folded = _unique({(_fold(sentence), english) for english, sentence in whole})
     return exact, folded
 
 
-def _unique(pairs: list[tuple[str, str]]) -> dict[str, str]:
+def _unique(pairs: set[tuple[str, str]]) -> dict[str, str]:
     often = Counter(form for form, _ in pairs)
     return {form: english for form, english in pairs if form and often[form] == 1}
 

@@ -81,3 +81,24 @@ def test_one_character_outside_the_alphabet_makes_it_ucs2(text: str, outside: st
 @given(st.text(max_size=400), st.text(max_size=5))
 def test_a_longer_text_never_costs_less(text: str, more: str) -> None:
     assert gsm7.parts(text + more) >= gsm7.parts(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("La reunión es mañana. " * 5, "La reunion es mañana. " * 5),  # two parts become one
+        ("Reunión", "Reunión"),  # one part either way: the accent stays
+        ("año, José, ¿qué?", "año, José, ¿qué?"),
+        ("Reunión lúdica… “así” " * 5, 'Reunion ludica... "asi" ' * 5),
+        ("Reunião às três " * 8, "Reunião às três " * 8),  # ã needs UCS-2 anyway
+    ],
+)
+def test_accents_are_folded_only_where_that_saves_a_part(text: str, sent: str) -> None:
+    assert gsm7.folded(text) == sent
+
+
+@given(st.text(alphabet="aáeéíoóuúñ ü¿", max_size=400))
+def test_folding_never_touches_e_or_n_and_never_costs_more(text: str) -> None:
+    sent = gsm7.folded(text)
+    assert [c for c in sent if c in "éñü¿"] == [c for c in text if c in "éñü¿"]
+    assert gsm7.parts(sent) <= gsm7.parts(text)

@@ -1,0 +1,1 @@
+"""A small made-up school, and the demonstration that runs on it."""
