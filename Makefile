@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # A virtual environment that happens to be active must not leak into this one.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m samples.demo

@@ -8,18 +8,21 @@ import contextlib
 import hashlib
 import logging
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import Select, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel import col
 
 from puente.messaging import composing, outbox, phones, scheduling
 from puente.messaging.channels.base import Channel
@@ -28,7 +31,7 @@ from puente.messaging.channels.twilio import TwilioSms
 from puente.messaging.conversations import Program
 from puente.messaging.dispatch import Dispatcher
 from puente.messaging.wording import School
-from puente.models import Message, MessageState, Schedule, TelegramUpdate, database
+from puente.models import HubError, Message, MessageState, Schedule, TelegramUpdate, database
 from puente.models.database import Sessions
 from puente.settings import BadSettings, Settings, read_settings
 from puente.translations.engine import Engine
@@ -47,6 +50,10 @@ PROGRAMS: Sequence[Program] = ()
 # How often each tick comes round, in seconds. Each is skipped while its last run is still going.
 EVERY = {"fire": 5.0, "listen": 0.5, "release": 1.0, "dispatch": 0.5}
 
+# How long, in seconds, the ticks under way are waited for at the end: longer than any channel waits for an answer.
+LAST_WAIT = 30
+FAR_AWAY = datetime.max.replace(tzinfo=UTC)
+
 
 @dataclass
 class Hub:
@@ -64,7 +71,7 @@ class Hub:
 
     @property
     def school(self) -> School:
-        return School(self.settings.school_name)
+        return _school(self.settings)
 
     @property
     def public_url(self) -> str | None:
@@ -89,19 +96,19 @@ class Hub:
     async def busy(self) -> bool:
         """Is anything due, in flight, or about to be tried again?"""
         at = self.now()
-        waiting = [
-            select(Message.id).where(Message.state == MessageState.ready, Message.send_at <= at),
-            select(Schedule.id).where(Schedule.next_at <= at),  # type: ignore[operator]
+        waiting: list[Select[Any]] = [
+            select(col(Message.id)).where(col(Message.state) == MessageState.ready, col(Message.send_at) <= at),
+            select(col(Schedule.id)).where(col(Schedule.next_at) <= at),
         ]
         if self.listening:
-            waiting.append(select(TelegramUpdate.update_id).where(TelegramUpdate.handled_at.is_(None)))  # type: ignore[union-attr]
+            waiting.append(select(col(TelegramUpdate.update_id)).where(col(TelegramUpdate.handled_at).is_(None)))
         async with self.sessions() as session:
             return any([await session.scalar(select(query.exists())) for query in waiting]) or await outbox.busy(session, at)
 
     async def work(self, *, until_idle: bool = False) -> int:
         """The ticks: for ever, or until nothing is due or in flight. Returns how much was done."""
         if not until_idle:
-            with self.clock():
+            async with self.clock():
                 await stopped()
             return 0
         done = 0
@@ -113,20 +120,31 @@ class Hub:
                     return done
                 await asyncio.sleep(0.2)
 
-    @contextlib.contextmanager
-    def clock(self) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def clock(self) -> AsyncIterator[None]:
         """APScheduler as the clock. It holds no state: what is due stands in our tables, so a missed beat loses nothing."""
         scheduler = AsyncIOScheduler(timezone=UTC)
+        running = {name: asyncio.Lock() for name in EVERY}
         for name, seconds in EVERY.items():
             scheduler.add_job(
-                _watched(name, getattr(self, name)), "interval", seconds=seconds, id=name, max_instances=1, coalesce=True,
-                misfire_grace_time=None, next_run_time=datetime.now(UTC),
+                _watched(name, getattr(self, name), running[name]), "interval", seconds=seconds, id=name, max_instances=1,
+                coalesce=True, misfire_grace_time=None, next_run_time=datetime.now(UTC),
             )  # fmt: skip
         scheduler.start()
         try:
             yield
         finally:
+            scheduler.pause()
+            await self._finish(running.values())
             scheduler.shutdown(wait=False)
+
+    async def _finish(self, running: Iterable[asyncio.Lock]) -> None:
+        """Let the batch under way be the last, and its answers be written down: cut off, each of its texts would be in doubt."""
+        self.dispatcher.resting = dict.fromkeys(self.channels, FAR_AWAY)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WAIT):
+                for tick in running:
+                    await tick.acquire()
 
     def site(self) -> FastAPI:
         """The web side, with the webhooks of the vendors that are set up."""
@@ -140,11 +158,12 @@ class Hub:
 
     async def serve(self, host: str, port: int) -> None:
         """Web, bot and clock in one process, until it is told to stop."""
-        server = uvicorn.Server(uvicorn.Config(self.site(), host=host, port=port, log_config=None, access_log=False))
+        door = _open_door(host, port)
+        log.info("site.opened", port=door.getsockname()[1])
         polling = await self._open_updates()
         try:
-            with self.clock():
-                await server.serve()
+            async with self.clock():
+                await _Server(uvicorn.Config(self.site(), log_config=None, access_log=False)).serve(sockets=[door])
         finally:
             if polling:
                 polling.cancel()
@@ -158,16 +177,11 @@ class Hub:
 
     async def _open_updates(self) -> "asyncio.Task[None] | None":
         """Let Telegram post to us where it can reach us, and fetch from it otherwise."""
-        if self.bot is None:
+        if self.listening is None:
             return None
         if self.public_url is None:
-            return asyncio.create_task(updates.poll_forever(self.sessions, self.bot, self.now))
-        try:
-            await self.bot.set_webhook(f"{self.public_url}/webhooks/telegram", secret_token=self.telegram_secret)
-        except (AiogramError, OSError) as error:
-            raise BadSettings(
-                f"Telegram did not accept our address ({type(error).__name__}). Check PUENTE_TELEGRAM_TOKEN and PUENTE_PUBLIC_URL."
-            ) from None
+            return asyncio.create_task(self.listening.poll_forever())
+        await self.listening.open_webhook(f"{self.public_url}/webhooks/telegram", self.telegram_secret)
         return None
 
 
@@ -185,10 +199,10 @@ async def open_hub(
     sessions = database.open_sessions(engine)
     hub: Hub | None = None
     try:
-        await (database.upgrade(engine) if fresh else database.check_ready(engine))
+        await _prepare(engine, fresh)
         packs = Engine(settings.packs_dir)
         translator = Translator(Phrases(), packs)
-        school = School(settings.school_name)
+        school = _school(settings)
         channels, listening = _open_channels(settings, sessions, translator, now)
         dispatcher = Dispatcher(sessions, channels, translator, school, now)
         hub = Hub(settings, engine, sessions, translator, packs, channels, dispatcher, listening, now)
@@ -197,6 +211,19 @@ async def open_hub(
         for channel in hub.channels.values() if hub else ():
             await channel.close()
         await engine.dispose()
+
+
+def _school(settings: Settings) -> School:
+    return School(settings.school_name, settings.fold_accents)
+
+
+async def _prepare(engine: AsyncEngine, fresh: bool) -> None:
+    try:
+        await (database.upgrade(engine) if fresh else database.check_ready(engine))
+    except (SQLAlchemyError, OSError, TypeError) as error:
+        # The driver says TypeError to a parameter that it does not know: asyncpg has ssl where others have sslmode.
+        reason = f"The database could not be opened ({type(error).__name__})."
+        raise database.NotReady(f"{reason} Is PUENTE_DATABASE_URL right?") from None
 
 
 def _open_channels(
@@ -225,20 +252,40 @@ def _open_channels(
     except ValueError as error:
         raise BadSettings(str(error)) from None
     channels["telegram"] = TelegramChat(bot)
-    handlers = families.open_dispatcher(PROGRAMS, School(settings.school_name), translator)
+    handlers = families.open_dispatcher(PROGRAMS, _school(settings), translator)
     return channels, Listening(sessions, bot, handlers, now)
 
 
-def _watched(name: str, tick: Callable[[], Awaitable[int]]) -> Callable[[], Awaitable[None]]:
+def _watched(name: str, tick: Callable[[], Awaitable[int]], running: asyncio.Lock) -> Callable[[], Awaitable[None]]:
     """A tick that survives a bad moment, the database restarting for example, and says so without anybody's data."""
 
     async def run() -> None:
         try:
-            await tick()
+            async with running:
+                await tick()
         except Exception as error:
             log.error("tick.failed", tick=name, error=type(error).__name__)
 
     return run
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop when asked to. Uvicorn's own would raise the signal again, which ends the process before the clock has finished."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _open_door(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise HubError(f"Port {port} of {host} cannot be listened on ({error.strerror}). Choose another with --port.") from None
 
 
 async def stopped() -> None:
@@ -264,3 +311,5 @@ def set_up_logging(level: int = logging.INFO) -> None:
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr)
+    # A tick that takes longer than its beat is no news: the next beat is left out, as it should be.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)

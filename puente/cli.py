@@ -2,25 +2,30 @@
 
 import asyncio
 import dataclasses
+import io
 import json
 import logging
 import re
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col
 
 from puente import app as hubs
 from puente.app import Hub
 from puente.messaging import audiences, composing, linking, reports, roster
 from puente.messaging.composing import Draft
+from puente.messaging.policy import POLICIES
 from puente.models import HubError, Kind, MessageState, Person, Task
 from puente.translations import languages as language_tags
 
@@ -37,8 +42,14 @@ languages_app = typer.Typer(no_args_is_help=True, help="The language packs on th
 app.add_typer(roster_app, name="roster")
 app.add_typer(languages_app, name="languages")
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# Names and texts are shown as they are: a family's "[b]" or ":school:" is no markup of ours.
+out = Console(highlight=False, markup=False, emoji=False)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+# These follow other rules, and the hub's own sentences even reach who has asked us to stop.
+NOT_FOR_PEOPLE = (Kind.reply, Kind.system)
+LARGEST_NUMBER = 2**31 - 1
+FARTHEST = timedelta(days=3650)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for a program to read.")]
 KindOption = Annotated[
@@ -59,6 +70,7 @@ FieldOption = Annotated[
     list[str] | None,
     typer.Option("--field", help="A value for a field of the text: date=2026-12-03, time=15:30. Repeat it for more."),
 ]
+MessageArgument = Annotated[int, typer.Argument(min=1, max=LARGEST_NUMBER, help="The number that `puente send` printed.")]
 FromOption = Annotated[
     str | None, typer.Option("--from", help="The teacher who writes, by staff id: answers go there. Else to the office.")
 ]
@@ -69,7 +81,7 @@ def init() -> None:
     """Create the database, or bring it up to date. Safe to repeat."""
 
     async def command(hub: Hub) -> None:
-        out.print(f"The database is ready: {hub.engine.url.render_as_string(hide_password=True)}")
+        out.print(f"The database is ready: {hub.engine.url.render_as_string(hide_password=True)}", soft_wrap=True)
 
     _run(command, fresh=True)
 
@@ -117,7 +129,8 @@ def send(
 
     async def command(hub: Hub) -> None:
         async with hub.sessions.begin() as session:
-            draft = await _draft(hub, session, kind, to, text, file, lang, field, sender, send_at=_moment(at, hub), origin=origin)
+            send_at = _moment(at, kind, hub)
+            draft = await _draft(hub, session, kind, to, text, file, lang, field, sender, send_at=send_at, origin=_key(origin))
             message_id = await composing.write(session, draft, hub.now(), state=MessageState.ready)
         print(message_id)
 
@@ -158,14 +171,14 @@ def work(
 
     async def command(hub: Hub) -> None:
         await hub.work(until_idle=until_idle)
-        for channel in hub.dispatcher.resting:
-            err.print(f"[yellow]The channel {channel} rests: it cannot send now. `puente report` says why.[/]")
+        for channel in hub.dispatcher.resting if until_idle else ():
+            err.print(f"The channel {channel} rests: it cannot send now. `puente report` says why.", style="yellow")
 
     _run(command, logs=logging.WARNING if until_idle else logging.INFO)
 
 
 @app.command()
-def report(message: Annotated[int, typer.Argument(help="The number that `puente send` printed.")], as_json: AsJson = False) -> None:
+def report(message: MessageArgument, as_json: AsJson = False) -> None:
     """What became of a message: by state, language and channel, with a reason for each text that did not arrive."""
 
     async def command(hub: Hub) -> None:
@@ -179,7 +192,7 @@ def report(message: Annotated[int, typer.Argument(help="The number that `puente 
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
 ) -> None:
     """Web, bot and clock in one process: hears what families write, and sends what is due."""
     _run(lambda hub: hub.serve(host, port), logs=logging.INFO)
@@ -209,11 +222,11 @@ def tasks(as_json: AsJson = False) -> None:
     async def command(hub: Hub) -> None:
         async with hub.sessions() as session:
             query = (
-                select(Task, Person.name)
-                .outerjoin(Person, Person.id == Task.person_id)
-                .where(Task.done_at.is_(None))
-                .order_by(Task.id)
-            )  # type: ignore[union-attr,arg-type]
+                select(Task, col(Person.name))
+                .outerjoin(Person, col(Person.id) == Task.person_id)
+                .where(col(Task.done_at).is_(None))
+                .order_by(col(Task.id))
+            )
             rows = (await session.execute(query)).all()
         if as_json:
             _print_json([{**task.model_dump(), "person": name} for task, name in rows])
@@ -228,7 +241,7 @@ def tasks(as_json: AsJson = False) -> None:
 
 @app.command()
 def translate(
-    message: Annotated[int, typer.Argument(help="The number of the message.")],
+    message: MessageArgument,
     lang: Annotated[str, typer.Argument(help="The language of your text.")],
     text: Annotated[str | None, typer.Option(help="The translation, with the same fields in braces.")] = None,
     file: FileOption = None,
@@ -280,11 +293,22 @@ def languages_add(
 
 def main() -> None:
     """The entry point. What a person can mend is one sentence on standard error, and exit status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal has no letters for must not end the command.
+            stream.reconfigure(errors="replace")
     try:
         app()
     except HubError as error:
-        err.print(f"[red]{error}[/]", soft_wrap=True)
-        raise SystemExit(1) from None
+        _give_up(str(error))
+    except SQLAlchemyError as error:
+        # Without its text, which may hold what a family wrote.
+        _give_up(f"The database did not do what it was asked ({type(error).__name__}). Please try again.")
+
+
+def _give_up(reason: str) -> NoReturn:
+    err.print(reason, style="red", soft_wrap=True)
+    raise SystemExit(1) from None
 
 
 def _run(
@@ -306,6 +330,8 @@ async def _draft(
     hub: Hub, session: Any, kind: Kind, to: str, text: str | None, file: Path | None, lang: str, given: list[str] | None,
     sender: str | None, *, send_at: datetime | None = None, origin: str | None = None,
 ) -> Draft:  # fmt: skip
+    if kind in NOT_FOR_PEOPLE:
+        raise HubError(f"Messages of the kind {kind.value} are written by Puente itself.")
     author = await linking.find_person(session, sender) if sender else None
     return Draft(
         kind=kind, text=_text(text, file), audience=audiences.parse(to), language=lang, author_id=author.id if author else None,
@@ -316,16 +342,31 @@ async def _draft(
 def _text(text: str | None, file: Path | None) -> str:
     if (text is None) == (file is None):
         raise HubError("Give the text with --text, or with --file.")
-    if text is not None:
-        return text
+    if file is None:
+        return _readable(text or "", "text")
     try:
-        return (sys.stdin.read() if str(file) == "-" else Path(str(file)).read_text(encoding="utf-8")).strip()
+        written = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        # Windows puts a mark before the text, which would cost every family a longer SMS.
+        return _readable("\n".join(written.decode("utf-8-sig").splitlines()).strip(), "text")
     except (OSError, UnicodeDecodeError):
         raise HubError("The file with the text could not be read as UTF-8.") from None
 
 
+def _key(origin: str | None) -> str | None:
+    if origin is not None and not 0 < len(origin) <= 255:
+        raise HubError("--origin takes a key of 1 to 255 characters.")
+    return origin and _readable(origin, "key")
+
+
+def _readable(written: str, what: str) -> str:
+    """Refuse bytes that are no text: a terminal in another encoding, a picture by mistake."""
+    if "\0" in written or any("\ud800" <= letter <= "\udfff" for letter in written):
+        raise HubError(f"The {what} is not readable as UTF-8.")
+    return written
+
+
 def _field(pair: str, hub: Hub) -> tuple[str, Any]:
-    """`date=2026-12-03` → a date, `time=15:30` → a time, a sentence that Puente knows by heart → a word, anything else → as it is."""
+    """`date=2026-12-03` is a date, `time=15:30` a time, a sentence of the catalogue a word, and anything else stays as it is."""
     name, equals, value = pair.partition("=")
     if not equals or not name.isidentifier():
         raise HubError("A field reads like date=2026-12-03.")
@@ -341,14 +382,19 @@ def _field(pair: str, hub: Hub) -> tuple[str, Any]:
     return name, {"word": value} if hub.translator.say(value, "en") else value
 
 
-def _moment(written: str | None, hub: Hub) -> datetime | None:
+def _moment(written: str | None, kind: Kind, hub: Hub) -> datetime | None:
     if written is None:
         return None
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
         raise HubError("--at reads like 2026-12-03T15:30, or 2026-12-03T15:30-07:00.") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=hub.settings.timezone)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=hub.settings.timezone)
+    if moment > hub.now() + FARTHEST:
+        raise HubError("--at lies more than ten years ahead: is the year right?")
+    if moment <= hub.now() - POLICIES[kind].lifetime:
+        raise HubError("--at lies so far back that nobody would get it any more. Leave it out to send now.")
+    return moment
 
 
 def _print_json(value: Any) -> None:
@@ -374,15 +420,20 @@ def _print_changes(changes: Any, read: Any, dry_run: bool) -> None:
             table.add_row(noun, *(str(counts[part]) for part in ("added", "changed", "unchanged")))
     out.print(table)
     for problem in read.problems:
-        err.print(f"[red]{problem.file}, line {problem.line}:[/] {problem.reason}", soft_wrap=True)
+        _note(err, f"{problem.file}, line {problem.line}:", problem.reason, "red")
     for notice in read.notices:
-        err.print(f"[yellow]{notice.file}, line {notice.line}:[/] {notice.reason}", soft_wrap=True)
+        _note(err, f"{notice.file}, line {notice.line}:" if notice.line else f"{notice.file}:", notice.reason, "yellow")
     for notice in changes.notices:
-        err.print(f"[yellow]{notice}[/]", soft_wrap=True)
+        err.print(notice, style="yellow", soft_wrap=True)
     if read.problems:
-        err.print(f"[red]{len(read.problems)} rows were not taken.[/]")
+        err.print(f"{len(read.problems)} {'row was' if len(read.problems) == 1 else 'rows were'} not taken.", style="red")
     if dry_run:
         out.print("Nothing was changed: this was a dry run.")
+
+
+def _note(console: Console, label: str, rest: str, style: str) -> None:
+    """A line with a coloured beginning. It is put together and not marked up, because what follows may be anybody's words."""
+    console.print(Text.assemble((label, style), " ", rest), soft_wrap=True)
 
 
 def _print_preview(seen: composing.Preview, price: float) -> None:
@@ -390,21 +441,21 @@ def _print_preview(seen: composing.Preview, price: float) -> None:
         who = f"{language.guardians} {'text' if language.guardians == 1 else 'texts'}"
         out.rule(f"{language_tags.name(language.language)} · {who} · made by {language.made_by.value}", align="left")
         if language.text:
-            out.print(language.text, markup=False)
-            out.print(f"[dim]{language.parts} SMS segments ({language.encoding}) each[/]")
+            out.print(language.text)
+            segments = "1 SMS segment" if language.parts == 1 else f"{language.parts} SMS segments"
+            out.print(f"{segments} ({language.encoding}) each", style="dim")
         for problem in language.problems:
-            out.print(f"[yellow]Cannot go out by itself:[/] {problem}")
+            _note(out, "Cannot go out by itself:", problem, "yellow")
     out.rule(align="left")
     out.print(f"{seen.parts} SMS segments in all, about ${seen.parts * price:.2f} if every one of them goes by SMS.")
     for person in seen.unreached:
-        out.print(f"[yellow]Cannot be reached:[/] {person.name} ({person.language}): {person.reason}")
+        _note(out, "Cannot be reached:", f"{person.name} ({person.language}): {person.reason}", "yellow")
 
 
 def print_report(found: reports.MessageReport, console: Console = out) -> None:
     """The report as a person reads it."""
-    console.print(
-        f"[bold]Message {found.message}[/] · {found.kind} · to {found.audience} · {found.state} · {found.segments} SMS segments"
-    )
+    about = f"· {found.kind} · to {found.audience} · {found.state} · {found.segments} SMS segments"
+    _note(console, f"Message {found.message}", about, "bold")
     states = [
         state for state in ("delivered", "sent", "sending", "queued", "held", "failed", "cancelled") if state in found.by_state
     ]
@@ -418,9 +469,9 @@ def print_report(found: reports.MessageReport, console: Console = out) -> None:
     table.add_row("all", *(str(found.by_state[state]) for state in states), "", style="bold")
     console.print(table)
     for failure in found.failures:
-        console.print(f"[red]Not delivered:[/] {failure.person} ({failure.language}, {failure.channel}): {failure.reason}")
+        who = f"{failure.person} ({failure.language}, {failure.channel})"
+        _note(console, "Not delivered:", f"{who}: {failure.reason}", "red")
     for task in found.tasks:
         about = ", ".join(part for part in (task.person, language_tags.name(task.language) if task.language else "") if part)
-        console.print(
-            f"[{'green' if task.done else 'yellow'}]{'Done' if task.done else 'For a person'}:[/] {task.kind} ({about}): {task.reason}"
-        )
+        label, style = ("Done:", "green") if task.done else ("For a person:", "yellow")
+        _note(console, label, f"{task.kind} ({about}): {task.reason}", style)

@@ -1,9 +1,9 @@
 """Settings from the environment or `.env`, prefix PUENTE_. Read by app.py alone; everything else is handed what it needs."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from puente.models.base import HubError
@@ -36,7 +36,9 @@ class Settings(BaseSettings):
     school_region: str = "US"
     school_timezone: str = "America/Denver"
     # US list price each way, before the carriers' fees (Twilio, November 2026).
-    segment_price: float = 0.0083
+    segment_price: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0083
+    # Whether á í ó ú may lose their accent in an SMS where that saves a part.
+    fold_accents: bool = True
     packs_dir: str | None = None
 
     @field_validator("school_timezone")
@@ -84,8 +86,10 @@ def read_settings() -> Settings:
     """Read them, or say in one sentence which is wrong, without repeating its value: it may be a secret."""
     try:
         return Settings()
+    except (UnicodeDecodeError, OSError):
+        raise BadSettings("The file .env could not be read: it must be a text in UTF-8.") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        message = first["msg"].removeprefix("Value error, ")
+        message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be").split(", unable")[0]
         name = "".join(f"PUENTE_{part}".upper() for part in first["loc"][:1])
         raise BadSettings(f"{name} {message}." if name else f"{message}.") from None

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import func, select
+from sqlmodel import col
 
 from puente import app
 from puente.app import Hub
@@ -89,7 +90,7 @@ async def enrol(hub: Hub) -> None:
     async with hub.sessions() as session:
         spoken = (
             await session.execute(
-                select(Person.language, func.count()).where(Person.id.in_(_guardians())).group_by(Person.language)
+                select(col(Person.language), func.count()).where(col(Person.id).in_(_guardians())).group_by(col(Person.language))
             )
         ).all()
         students = await session.scalar(select(func.count()).select_from(Student))
@@ -184,7 +185,9 @@ async def closing_report(hub: Hub) -> None:
     async with hub.sessions() as session:
         rows = (
             await session.execute(
-                select(Delivery.language, Delivery.state, func.count()).group_by(Delivery.language, Delivery.state)
+                select(col(Delivery.language), col(Delivery.state), func.count()).group_by(
+                    col(Delivery.language), col(Delivery.state)
+                )
             )
         ).all()
         open_tasks = Counter(await session.scalars(select(Task.kind).where(Task.done_at.is_(None))))  # type: ignore[union-attr]
@@ -233,7 +236,9 @@ async def _carry_out(hub: Hub, message_id: int, *, show: int) -> None:
     _show(_one_per_language(arrived)[:show])
     async with hub.sessions() as session:
         held = (
-            await session.execute(select(Delivery.language).where(Delivery.message_id == message_id, Delivery.state == State.held))
+            await session.execute(
+                select(col(Delivery.language)).where(col(Delivery.message_id) == message_id, col(Delivery.state) == State.held)
+            )
         ).scalars()
         waiting = sorted({languages.name(language) for language in held})
     spoken = len({shown.language for shown in arrived})
@@ -257,7 +262,9 @@ async def _choose(session: Any) -> list[Person]:
     """Whom the demonstration puts on Telegram: the teacher, and some families."""
     people = [await linking.find_person(session, TEACHER)]
     for language in ("ar", "vi", "ru"):
-        people += await session.scalars(select(Person).where(Person.id.in_(_guardians()), Person.language == language).limit(2))
+        people += await session.scalars(
+            select(Person).where(col(Person.id).in_(_guardians()), col(Person.language) == language).limit(2)
+        )
     return people
 
 
@@ -267,21 +274,21 @@ async def _link_telegram(session: Any, person: Person, chat: int, hub: Hub) -> C
 
 
 def _guardians() -> Any:
-    return select(Guardianship.guardian_id)
+    return select(col(Guardianship.guardian_id))
 
 
 async def _child_with_two_languages(hub: Hub) -> Student:
     async with hub.sessions() as session:
         query = (
             select(Student)
-            .join(Guardianship, Guardianship.student_id == Student.id)
-            .join(Person, Person.id == Guardianship.guardian_id)
-            .join(Membership, Membership.student_id == Student.id)
-            .join(Group, Group.id == Membership.group_id)
-            .where(Person.language.in_(READING), Group.name == "3B")
-            .group_by(Student.id)
-            .having(func.count(Person.language.distinct()) > 1)
-            .order_by(Student.id)
+            .join(Guardianship, col(Guardianship.student_id) == col(Student.id))
+            .join(Person, col(Person.id) == col(Guardianship.guardian_id))
+            .join(Membership, col(Membership.student_id) == col(Student.id))
+            .join(Group, col(Group.id) == col(Membership.group_id))
+            .where(col(Person.language).in_(READING), col(Group.name) == "3B")
+            .group_by(col(Student.id))
+            .having(func.count(col(Person.language).distinct()) > 1)
+            .order_by(col(Student.id))
         )
         return (await session.scalars(query.limit(1))).one()
 
@@ -290,9 +297,9 @@ async def _two_languages(hub: Hub) -> str:
     student = await _child_with_two_languages(hub)
     async with hub.sessions() as session:
         query = (
-            select(Person.language)
-            .join(Guardianship, Guardianship.guardian_id == Person.id)
-            .where(Guardianship.student_id == student.id)
+            select(col(Person.language))
+            .join(Guardianship, col(Guardianship.guardian_id) == col(Person.id))
+            .where(col(Guardianship.student_id) == student.id)
         )
         return " and ".join(sorted(languages.name(language) for language in set(await session.scalars(query))))
 
@@ -301,22 +308,24 @@ async def _spanish_family(session: Any) -> Contact:
     """Somebody who was invited to the conference, in Spanish."""
     query = (
         select(Contact)
-        .join(Delivery, Delivery.contact_id == Contact.id)
-        .join(Message, Message.id == Delivery.message_id)
-        .where(Message.kind == Kind.conference, Delivery.language == "es")
-        .order_by(Contact.id)
+        .join(Delivery, col(Delivery.contact_id) == col(Contact.id))
+        .join(Message, col(Message.id) == col(Delivery.message_id))
+        .where(col(Message.kind) == Kind.conference, col(Delivery.language) == "es")
+        .order_by(col(Contact.id))
     )
     return (await session.scalars(query.limit(1))).one()
 
 
 async def _contact_of(session: Any, person: Person) -> Contact:
-    return (await session.scalars(select(Contact).where(Contact.person_id == person.id).order_by(Contact.position).limit(1))).one()
+    return (
+        await session.scalars(select(Contact).where(col(Contact.person_id) == person.id).order_by(col(Contact.position)).limit(1))
+    ).one()
 
 
 async def _ref_of_last(hub: Hub, contact: Contact) -> str | None:
     async with hub.sessions() as session:
         return await session.scalar(
-            select(Delivery.ref).where(Delivery.contact_id == contact.id).order_by(Delivery.id.desc()).limit(1)
+            select(col(Delivery.ref)).where(col(Delivery.contact_id) == contact.id).order_by(col(Delivery.id).desc()).limit(1)
         )
 
 

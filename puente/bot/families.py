@@ -1,7 +1,7 @@
 """What the bot does for whoever writes to it: `/start` with a link's token joins the chat to a person; everything else is heard.
 
-Handlers write to the session they are given and never to Telegram: the answer goes through the outbox. A string that a handler returns
-is for somebody we do not know, who has no contact to deliver to.
+Handlers write to the session they are given and never to Telegram: the answer goes through the outbox. A string that a handler
+returns is for somebody we do not know, who has no contact to deliver to.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from aiogram.filters import CommandObject, CommandStart
 from aiogram.types import Message
 from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from puente.messaging import conversations, linking
 from puente.messaging.channels.base import Heard, Media
@@ -57,7 +58,9 @@ async def listen(
     message: Message, session: AsyncSession, at: datetime, programs: Sequence[Program], translator: Says, event_update: object
 ) -> str | None:
     heard = _heard(message, event_update, at)
-    known = await session.scalar(select(exists().where(Contact.channel == heard.channel, Contact.address == heard.address)))
+    known = await session.scalar(
+        select(exists().where(col(Contact.channel) == heard.channel, col(Contact.address) == heard.address))
+    )
     if heard.text.startswith("/start") and not known:
         return _in_their_language(NO_LINK, message, translator)
     await conversations.hear(session, heard, programs)

@@ -2,7 +2,8 @@
 
     poll | web/webhooks → inbox.store → tick: handle_pending → the dispatcher's handlers → conversations.hear
 
-aiogram's own polling and its own webhook handler acknowledge first and handle later: a crash in between would lose a family's words.
+aiogram's own polling and its own webhook handler acknowledge first and handle later: a crash in between would lose what a family
+wrote.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from aiogram import Bot, Dispatcher
 from aiogram.exceptions import AiogramError, TelegramRetryAfter
 from aiogram.types import Update
 from sqlalchemy import select
+from sqlmodel import col
 
 from puente.bot import inbox
 from puente.messaging import outbox
@@ -22,7 +24,8 @@ from puente.models.database import Sessions
 
 log = structlog.get_logger()
 
-LONG_POLL = 20
+# Seconds: how long Telegram may wait for something to tell us, and how long we wait after a bad moment of anybody's.
+LONG_POLL, BREATH = 20, 5
 PATIENCE = 5
 AT_ONCE = 100
 
@@ -39,6 +42,7 @@ class Listening:
         self._sessions = sessions
         self._dispatcher = dispatcher
         self._now = now
+        self._stored: int | None = None
 
     async def link(self, token: str) -> str:
         """The deep link that carries a token to our bot."""
@@ -56,13 +60,18 @@ class Listening:
             raise TelegramSaysNo(f"{reason} Check PUENTE_TELEGRAM_TOKEN and PUENTE_PUBLIC_URL.") from None
 
     async def poll(self, *, wait: int = LONG_POLL) -> int:
-        """Fetch one batch and store it. The next call confirms it to Telegram, so nothing is confirmed before it is stored."""
-        async with self._sessions() as session:
-            last = await session.scalar(select(TelegramUpdate.update_id).order_by(TelegramUpdate.update_id.desc()).limit(1))  # type: ignore[attr-defined]
-        fetched = await self.bot.get_updates(offset=None if last is None else last + 1, timeout=wait, request_timeout=wait + 10)
+        """Fetch one batch and store it. The next call confirms it to Telegram, so nothing is confirmed before it is stored.
+
+        Only what this process has just stored is confirmed: Telegram may begin again with smaller numbers after a quiet week, and
+        whatever lies below a number that we confirm is gone.
+        """
+        offset = None if self._stored is None else self._stored + 1
+        fetched = await self.bot.get_updates(offset=offset, timeout=wait, request_timeout=wait + 10)
         async with self._sessions.begin() as session:
             for update in fetched:
-                await inbox.store(session, update.model_dump(mode="json", by_alias=True, exclude_none=True), self._now())
+                # What Telegram did not send is left out: aiogram stands placeholders there that no JSON can hold.
+                await inbox.store(session, update.model_dump(mode="json", by_alias=True, exclude_unset=True), self._now())
+        self._stored = fetched[-1].update_id if fetched else None
         return len(fetched)
 
     async def poll_forever(self) -> None:
@@ -75,18 +84,19 @@ class Listening:
                 await self.poll()
             except TelegramRetryAfter as slow:
                 await asyncio.sleep(slow.retry_after)
-            except (AiogramError, OSError) as error:
-                log.warning("telegram.unreachable", error=type(error).__name__)
-                await asyncio.sleep(5)
+            except Exception as error:
+                # Whatever it was, our database restarting for example, families go on writing. Without its text, as below.
+                log.warning("polling.failed", error=type(error).__name__)
+                await asyncio.sleep(BREATH)
 
     async def handle_pending(self) -> int:
         """Tick: handle what is stored, in order. Returns how many updates that was."""
         async with self._sessions() as session:
             pending = (
                 await session.scalars(
-                    select(TelegramUpdate.update_id)
-                    .where(TelegramUpdate.handled_at.is_(None))  # type: ignore[union-attr]
-                    .order_by(TelegramUpdate.update_id)  # type: ignore[arg-type]
+                    select(col(TelegramUpdate.update_id))
+                    .where(col(TelegramUpdate.handled_at).is_(None))
+                    .order_by(col(TelegramUpdate.update_id))
                     .limit(AT_ONCE)
                 )
             ).all()

@@ -1,7 +1,7 @@
 """Audience: a question about people, held on a message as a small value and answered at send time.
 
-A term reads like `group:3B`, `grade:5`, `student:S-17`, `guardian:G-4`, `school`; staff and single contacts are reached by `staff:T-1`,
-`role:office`, `person:12` and `contact:34`. Terms are joined with `+` and taken away with `-`.
+A term reads like `group:3B`, `grade:5`, `student:S-17`, `guardian:G-4`, `school`; staff and single contacts are reached by
+`staff:T-1`, `role:office`, `person:12` and `contact:34`. Terms are joined with `+` and taken away with `-`.
 """
 
 import re
@@ -13,6 +13,7 @@ from sqlalchemy import (
     CompoundSelect,
     Integer,
     Select,
+    SQLColumnExpression,
     and_,
     cast,
     exists,
@@ -26,13 +27,15 @@ from sqlalchemy import (
     union,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from puente.messaging.policy import Policy, enough
 from puente.models import Contact, Group, Guardianship, HubError, Membership, Person, PersonRole, Student
 
 STUDENT_TERMS = ("school", "group", "grade", "student")
 PERSON_TERMS = ("guardian", "staff", "role", "person", "contact")
-_JOINT = re.compile(rf"\s*([+-])\s*(?=(?:{'|'.join(STUDENT_TERMS[1:] + PERSON_TERMS)}):|school\s*(?:$|[+-]))")
+# Nobody takes away the whole school, and groups are called "After-school": only a `+` joins it.
+_JOINT = re.compile(rf"\s*(?:([+-])\s*(?=(?:{'|'.join(STUDENT_TERMS[1:] + PERSON_TERMS)}):)|(\+)\s*(?=school\s*(?:$|[+-])))")
 
 # Without a type PostgreSQL would take a column of nothing for text.
 NOBODY = cast(null(), Integer)
@@ -50,13 +53,15 @@ class UnknownAudience(HubError):
 
 def parse(text: str) -> Audience:
     """Read `group:3B+grade:5-student:S-17`. A `+` or `-` counts as a joint only before a term, so `student:S-17` stays whole."""
-    pieces = ["+", *_JOINT.split(text.strip())]
+    first, *rest = _JOINT.split(text.strip())
+    signs = ["+", *(typed or school for typed, school in zip(rest[::3], rest[1::3], strict=True))]
     audience: Audience = {"any": [], "except": []}
-    for sign, term in zip(pieces[::2], pieces[1::2], strict=True):
+    for sign, term in zip(signs, [first, *rest[2::3]], strict=True):
         word, _, value = term.partition(":")
-        if word not in STUDENT_TERMS + PERSON_TERMS or (word == "school") is bool(value.strip()):
+        value = value.strip()
+        if word not in STUDENT_TERMS + PERSON_TERMS or (word == "school") is bool(value):
             raise BadAudience(f"“{term}” is not an audience. {BadAudience.__doc__}")
-        audience["any" if sign == "+" else "except"].append(f"{word}:{value.strip()}" if value else word)
+        audience["any" if sign == "+" else "except"].append(f"{word}:{value}" if value else word)
     return audience
 
 
@@ -73,7 +78,7 @@ async def check(session: AsyncSession, audience: Audience) -> None:
     """Refuse a term that names nobody: a mistyped group must not become a silence."""
     for term in audience["any"] + audience["except"]:
         source = _students_of(term) if _is_about_students(term) else _persons_of(term)
-        known = Group.name == _value(term) if term.startswith("group:") else None  # an empty class is not a mistake
+        known = col(Group.name) == _value(term) if term.startswith("group:") else None  # an empty class is not a mistake
         query = select(exists(source)) if known is None else select(exists().where(known))
         if not await session.scalar(query):
             raise UnknownAudience(
@@ -88,36 +93,55 @@ def recipients(audience: Audience, policy: Policy, *, per_student: bool) -> Comp
     """
     about = [term for term in audience["any"] if _is_about_students(term)]
     direct = [term for term in audience["any"] if not _is_about_students(term)]
-    allowed = Guardianship.rights.in_(enough(policy.rights))  # type: ignore[union-attr]
+    allowed = col(Guardianship.rights).in_(enough(policy.rights))
     of_students = (
         select(
-            Guardianship.guardian_id.label("person_id"),  # type: ignore[attr-defined]
-            (Guardianship.student_id if per_student else NOBODY).label("student_id"),  # type: ignore[union-attr]
+            col(Guardianship.guardian_id).label("person_id"),
+            (col(Guardianship.student_id) if per_student else NOBODY).label("student_id"),
             NOBODY.label("contact_id"),
         )
         .distinct()
         .where(
-            or_(false(), *(Guardianship.student_id.in_(_students_of(term)) for term in about)),  # type: ignore[attr-defined]
+            or_(false(), *(col(Guardianship.student_id).in_(_students_of(term)) for term in about)),
             allowed,
-            *_left_out(audience["except"], Guardianship.guardian_id, Guardianship.student_id),
+            *_left_out(audience["except"], col(Guardianship.guardian_id), col(Guardianship.student_id)),
         )
     )
     return union(of_students, *(_direct(term, allowed, per_student, audience["except"]) for term in direct))
 
 
-def best_contacts(channels: Collection[str]) -> Select:
+def addressed(audience: Audience, policy: Policy, channels: Collection[str], *, per_student: bool) -> Select:
+    """SELECT person_id, contact_id, student_id, channel, language: the recipients, at the contact that each is reached by."""
+    wanted = recipients(audience, policy, per_student=per_student).subquery()
+    best = best_contacts(channels, policy).subquery()
+    chosen = and_(best.c.person_id == wanted.c.person_id, best.c.place == 1, wanted.c.contact_id.is_(None))
+    return (
+        select(
+            wanted.c.person_id, col(Contact.id).label("contact_id"), wanted.c.student_id, col(Contact.channel), col(Person.language)
+        )
+        .select_from(wanted)
+        .outerjoin(best, chosen)
+        .join(Contact, col(Contact.id) == func.coalesce(wanted.c.contact_id, best.c.id))
+        .join(Person, col(Person.id) == wanted.c.person_id)
+        .where(usable(channels, policy))
+        .order_by(col(Contact.id), wanted.c.student_id)
+    )
+
+
+def best_contacts(channels: Collection[str], policy: Policy) -> Select:
     """SELECT of each person's contacts that can be used, numbered in the order the person prefers (`place` 1 is the best)."""
-    place = func.row_number().over(partition_by=Contact.person_id, order_by=(Contact.position, Contact.id))
-    return select(Contact, place.label("place")).where(usable(channels))
+    place = func.row_number().over(partition_by=col(Contact.person_id), order_by=(col(Contact.position), col(Contact.id)))
+    return select(Contact, place.label("place")).where(usable(channels, policy))
 
 
-def usable(channels: Collection[str]) -> ColumnElement[bool]:
-    return and_(Contact.channel.in_(channels), Contact.bad_at.is_(None), Contact.stopped_at.is_(None))  # type: ignore[union-attr]
+def usable(channels: Collection[str], policy: Policy) -> ColumnElement[bool]:
+    works = and_(col(Contact.channel).in_(channels), col(Contact.bad_at).is_(None))
+    return works if policy.to_stopped else and_(works, col(Contact.stopped_at).is_(None))
 
 
 @dataclass(frozen=True)
 class Unreached:
-    """A guardian whom no channel reaches, and why, in words."""
+    """Somebody whom no channel reaches, and why, in words."""
 
     person_id: int
     name: str
@@ -125,29 +149,30 @@ class Unreached:
     reason: str
 
 
-async def unreached(session: AsyncSession, who: CompoundSelect, channels: Collection[str]) -> list[Unreached]:
-    """Everyone in `who` without a usable contact."""
+async def unreached(session: AsyncSession, who: CompoundSelect, channels: Collection[str], policy: Policy) -> list[Unreached]:
+    """Everyone in `who` without a usable contact, or whose one contact that was asked for is not usable."""
     wanted = who.subquery()
+    reached = exists().where(
+        col(Contact.person_id) == wanted.c.person_id,
+        or_(wanted.c.contact_id.is_(None), col(Contact.id) == wanted.c.contact_id),
+        usable(channels, policy),
+    )
     rows = await session.execute(
         select(
-            Person.id,
-            Person.name,
-            Person.language,
-            func.count(Contact.id),
-            func.count(Contact.stopped_at),
-            func.count(Contact.bad_at),
+            col(Person.id),
+            col(Person.name),
+            col(Person.language),
+            func.count(col(Contact.id)),
+            func.count(col(Contact.stopped_at)),
+            func.count(col(Contact.bad_at)),
         )
         .select_from(Person)
-        .outerjoin(Contact, Contact.person_id == Person.id)
-        .where(
-            Person.id.in_(select(wanted.c.person_id)),  # type: ignore[union-attr]
-            ~exists().where(Contact.person_id == Person.id, usable(channels)).correlate(Person),
-            Person.id.not_in(select(wanted.c.person_id).where(wanted.c.contact_id.is_not(None))),  # type: ignore[union-attr]
-        )
-        .group_by(Person.id, Person.name, Person.language)  # type: ignore[arg-type]
-        .order_by(Person.id)  # type: ignore[arg-type]
+        .outerjoin(Contact, col(Contact.person_id) == col(Person.id))
+        .where(col(Person.id).in_(select(wanted.c.person_id).where(~reached.correlate(wanted))))
+        .group_by(col(Person.id), col(Person.name), col(Person.language))
+        .order_by(col(Person.id))
     )
-    return [Unreached(person_id, name, language, _why(*counts)) for person_id, name, language, *counts in rows]
+    return [Unreached(person_id or 0, name, language, _why(*counts)) for person_id, name, language, *counts in rows]
 
 
 def _why(contacts: int, stopped: int, bad: int) -> str:
@@ -170,42 +195,46 @@ def _students_of(term: str) -> Select:
     """SELECT of the student ids that a term means."""
     match term.partition(":"):
         case ("school", _, _):
-            return select(Student.id)
+            return select(col(Student.id))
         case ("group", _, name):
-            return select(Membership.student_id).join(Group, Group.id == Membership.group_id).where(Group.name == name)  # type: ignore[arg-type]
+            return (
+                select(col(Membership.student_id))
+                .join(Group, col(Group.id) == col(Membership.group_id))
+                .where(col(Group.name) == name)
+            )
         case ("grade", _, grade):
-            return select(Student.id).where(Student.grade == grade)
+            return select(col(Student.id)).where(col(Student.grade) == grade)
         case (_, _, student):
-            return select(Student.id).where(Student.external_id == student)
+            return select(col(Student.id)).where(col(Student.external_id) == student)
 
 
 def _persons_of(term: str) -> Select:
     """SELECT of the person ids that a term means."""
     match term.partition(":"):
         case ("guardian", _, value):
-            return select(Person.id).where(Person.external_id == value)
+            return select(col(Person.id)).where(col(Person.external_id) == value)
         case ("staff", _, value):
-            return select(Person.id).where(Person.external_id == f"staff:{value}")
+            return select(col(Person.id)).where(col(Person.external_id) == f"staff:{value}")
         case ("role", _, value):
-            return select(PersonRole.person_id).where(PersonRole.role == value)
+            return select(col(PersonRole.person_id)).where(col(PersonRole.role) == value)
         case ("person", _, value):
-            return select(Person.id).where(Person.id == _number(value))
+            return select(col(Person.id)).where(col(Person.id) == _number(value))
         case (_, _, value):
-            return select(Contact.person_id).where(Contact.id == _number(value))
+            return select(col(Contact.person_id)).where(col(Contact.id) == _number(value))
 
 
 def _number(value: str) -> int:
-    if not value.isdecimal():
+    if not value.isdecimal() or len(value) > 9:  # more than a database's integer holds
         raise BadAudience(f"“{value}” is not a number. {BadAudience.__doc__}")
     return int(value)
 
 
 def _left_out(
-    terms: list[str], person: ColumnElement | object, student: ColumnElement | object | None = None
+    terms: list[str], person: SQLColumnExpression, student: SQLColumnExpression | None = None
 ) -> list[ColumnElement[bool]]:
-    gone = [person.not_in(_persons_of(term)) for term in terms if not _is_about_students(term)]  # type: ignore[union-attr]
+    gone = [person.not_in(_persons_of(term)) for term in terms if not _is_about_students(term)]
     if student is not None:
-        gone += [student.not_in(_students_of(term)) for term in terms if _is_about_students(term)]  # type: ignore[union-attr]
+        gone += [student.not_in(_students_of(term)) for term in terms if _is_about_students(term)]
     return gone
 
 
@@ -213,12 +242,16 @@ def _direct(term: str, allowed: ColumnElement[bool], per_student: bool, left_out
     """SELECT for people who were named themselves. A text about a child still goes only to guardians who may hear it."""
     contact = literal(_number(_value(term))) if term.startswith("contact:") else NOBODY
     if per_student:
-        return select(Guardianship.guardian_id, Guardianship.student_id, contact).where(  # type: ignore[call-overload]
-            Guardianship.guardian_id.in_(_persons_of(term)),  # type: ignore[attr-defined]
+        return select(col(Guardianship.guardian_id), col(Guardianship.student_id), contact).where(
+            col(Guardianship.guardian_id).in_(_persons_of(term)),
             allowed,
-            *_left_out(left_out, Guardianship.guardian_id, Guardianship.student_id),
+            *_left_out(left_out, col(Guardianship.guardian_id), col(Guardianship.student_id)),
         )
     may_hear = (
-        exists().where(Guardianship.guardian_id == Person.id, allowed).correlate(Person) if term.startswith("guardian:") else true()
+        exists().where(col(Guardianship.guardian_id) == col(Person.id), allowed).correlate(Person)
+        if term.startswith("guardian:")
+        else true()
     )
-    return select(Person.id, NOBODY, contact).where(Person.id.in_(_persons_of(term)), may_hear, *_left_out(left_out, Person.id))  # type: ignore[union-attr,call-overload]
+    return select(col(Person.id), NOBODY, contact).where(
+        col(Person.id).in_(_persons_of(term)), may_hear, *_left_out(left_out, col(Person.id))
+    )

@@ -8,23 +8,24 @@
 `preview` answers what all of that would come to, and writes nothing.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import and_, exists, func, select, update
+from sqlalchemy import CompoundSelect, and_, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from puente.messaging import audiences, outbox, wording
 from puente.messaging.audiences import Audience, Unreached
 from puente.messaging.channels import gsm7
 from puente.messaging.policy import POLICIES
-from puente.models import HubError, Kind, MadeBy, Message, MessageState, Person, Rendering, Task, TaskKind
+from puente.models import Delivery, HubError, Kind, MadeBy, Message, MessageState, Person, Rendering, State, Task, TaskKind
 from puente.models.database import Sessions
-from puente.translations import fields
-from puente.translations.languages import canonical
+from puente.translations import fields, languages
 from puente.translations.translator import Rendered, Translator
 
 log = structlog.get_logger()
@@ -77,7 +78,7 @@ async def write(session: AsyncSession, draft: Draft, at: datetime, *, state: Mes
     """Store a message and return its id. Writing the same origin again returns the message that it wrote the first time."""
     message_id = await write_new(session, draft, at, state=state)
     if message_id is None:
-        message_id = await session.scalar(select(Message.id).where(Message.origin == draft.origin))
+        message_id = await session.scalar(select(col(Message.id)).where(col(Message.origin) == draft.origin))
     assert message_id is not None
     return message_id
 
@@ -88,6 +89,7 @@ async def write_new(session: AsyncSession, draft: Draft, at: datetime, *, state:
         raise EmptyText(EmptyText.__doc__)
     if draft.kind is not Kind.reply:
         wording.check_fields(draft.text, draft.fields, has_author=draft.author_id is not None)
+    prepared = {_language(language): _same_fields(draft.text, text) for language, text in draft.renderings.items()}
     await audiences.check(session, draft.audience)
     send_at = draft.send_at or at
     message = Message(
@@ -111,13 +113,13 @@ async def write_new(session: AsyncSession, draft: Draft, at: datetime, *, state:
         outbox.insert_once(session, Message)
         .values(message.model_dump(exclude={"id"}))
         .on_conflict_do_nothing()
-        .returning(Message.id)
+        .returning(col(Message.id))
     )
     message_id = await session.scalar(row)
     if message_id is None:
         return None
-    for language, text in draft.renderings.items():
-        session.add(Rendering(message_id=message_id, language=_language(language), text=text, made_by=MadeBy.person, made_at=at))
+    for language, text in prepared.items():
+        session.add(Rendering(message_id=message_id, language=language, text=text, made_by=MadeBy.person, made_at=at))
     await session.flush()
     return message_id
 
@@ -125,9 +127,11 @@ async def write_new(session: AsyncSession, draft: Draft, at: datetime, *, state:
 async def ready(session: AsyncSession, message_id: int) -> None:
     """Let a draft go at its time."""
     moved = await session.execute(
-        update(Message).where(Message.id == message_id, Message.state == MessageState.draft).values(state=MessageState.ready)  # type: ignore[arg-type]
+        update(Message)
+        .where(col(Message.id) == message_id, col(Message.state) == MessageState.draft)
+        .values(state=MessageState.ready)
     )
-    if not moved.rowcount:  # type: ignore[attr-defined]
+    if not outbox.changed(moved):
         raise AlreadySent(AlreadySent.__doc__)
 
 
@@ -136,8 +140,8 @@ async def render(sessions: Sessions, translator: Translator, message_id: int, at
     async with sessions.begin() as session:
         message = await _message(session, message_id)
         missing = await _languages_without_rendering(session, message)
-        # A person's text in Spanish serves es-MX too; the machine comes after it.
-        prepared = {r.language: r.text for r in await session.scalars(select(Rendering).where(Rendering.message_id == message_id))}
+        by_people = select(Rendering).where(col(Rendering.message_id) == message_id, col(Rendering.made_by) == MadeBy.person)
+        prepared = {r.language: r.text for r in await session.scalars(by_people)}
     made = {language: await _rendered(translator, message, language, prepared) for language in missing}
     async with sessions.begin() as session:
         for language, rendered in made.items():
@@ -157,7 +161,9 @@ async def release_due(sessions: Sessions, translator: Translator, channels: Coll
     async with sessions.begin() as session:
         due = list(
             await session.scalars(
-                select(Message.id).where(Message.state == MessageState.ready, Message.send_at <= at).order_by(Message.send_at)  # type: ignore[arg-type]
+                select(col(Message.id))
+                .where(col(Message.state) == MessageState.ready, col(Message.send_at) <= at)
+                .order_by(col(Message.send_at))
             )
         )
     released = 0
@@ -170,21 +176,24 @@ async def release_due(sessions: Sessions, translator: Translator, channels: Coll
 
 
 async def supply(session: AsyncSession, message_id: int, language: str, text: str, at: datetime) -> int:
-    """A person gives the translation that the machine could not: what waited for it goes out. Returns how many deliveries."""
+    """A person gives the translation that the machine could not: what waited for it goes out. Returns how many deliveries.
+
+    A teacher who has read a family's words untranslated already gets them once more, translated.
+    """
     message = await _message(session, message_id)
-    if missing := set(fields.names(message.text)) ^ set(fields.names(text)):
-        raise HubError(
-            f"The translation must hold the same fields as the message: {', '.join(f'{{{name}}}' for name in sorted(missing))}."
-        )
-    changed = await session.execute(
+    language = _language(language)
+    _same_fields(message.text, text)
+    given = await session.execute(
         update(Rendering)
-        .where(Rendering.message_id == message_id, Rendering.language == language, Rendering.made_by == MadeBy.nobody)  # type: ignore[arg-type]
+        .where(
+            col(Rendering.message_id) == message_id, col(Rendering.language) == language, col(Rendering.made_by) == MadeBy.nobody
+        )
         .values(text=text, made_by=MadeBy.person, problems=[], made_at=at)
     )
-    if not changed.rowcount:  # type: ignore[attr-defined]
+    if not outbox.changed(given):
         raise NothingToTranslate(NothingToTranslate.__doc__)
-    await session.execute(update(Task).where(Task.key == _translate_key(message_id, language)).values(done_at=at))  # type: ignore[arg-type]
-    return await outbox.release_held(session, message_id, language, at)
+    await session.execute(update(Task).where(col(Task.key) == _translate_key(message_id, language)).values(done_at=at))
+    return await outbox.release_held(session, message_id, language, at) + await _say_again(session, message, language, text, at)
 
 
 @dataclass(frozen=True)
@@ -215,49 +224,75 @@ async def preview(
     sessions: Sessions, translator: Translator, draft: Draft, channels: Collection[str], values: wording.School, at: datetime
 ) -> Preview:
     """Every language's text, what it costs and who cannot be reached. Writes nothing."""
+    if not draft.text.strip():
+        raise EmptyText(EmptyText.__doc__)
+    wording.check_fields(draft.text, draft.fields, has_author=draft.author_id is not None)
+    prepared = {_language(language): _same_fields(draft.text, text) for language, text in draft.renderings.items()}
+    message = Message(
+        kind=draft.kind, text=draft.text, fields=dict(draft.fields), language=_language(draft.language), author_id=draft.author_id,
+        student_id=draft.student_id, created_at=at, send_at=at,
+    )  # fmt: skip
+    policy, per_student = POLICIES[draft.kind], wording.names_the_child(draft.text)
     async with sessions() as session:
-        if not draft.text.strip():
-            raise EmptyText(EmptyText.__doc__)
-        wording.check_fields(draft.text, draft.fields, has_author=draft.author_id is not None)
         await audiences.check(session, draft.audience)
-        per_student = wording.names_the_child(draft.text)
-        who = audiences.recipients(draft.audience, POLICIES[draft.kind], per_student=per_student)
-        unreached = await audiences.unreached(session, who, channels)
-        wanted = who.subquery()
-        counts = (
-            await session.execute(
-                select(Person.language, func.count(), func.min(wanted.c.student_id), func.min(Person.id))
-                .select_from(wanted)
-                .join(Person, Person.id == wanted.c.person_id)
-                .where(Person.id.not_in([person.person_id for person in unreached]))  # type: ignore[union-attr]
-                .group_by(Person.language)
-                .order_by(func.count().desc(), Person.language)
-            )
-        ).all()
+        who = audiences.recipients(draft.audience, policy, per_student=per_student)
+        unreached = await audiences.unreached(session, who, channels, policy)
+        addressed = audiences.addressed(draft.audience, policy, channels, per_student=per_student)
+        rows = list(await session.execute(addressed))
+        counts = Counter(row.language for row in rows)
+        # The first family of each language stands for all of them.
         samples = {
-            language: await wording.sample(session, draft.author_id, person_id, student_id)
-            for language, _, student_id, person_id in counts
+            row.language: await wording.imagine(session, message, row.person_id, row.contact_id, row.student_id)
+            for row in reversed(rows)
         }
-    message = Message(kind=draft.kind, text=draft.text, language=_language(draft.language), send_at=at, created_at=at)
-    languages = []
-    for language, guardians, _, _ in counts:
-        rendered = await _rendered(translator, message, language, dict(draft.renderings))
-        text = wording.filled(rendered.text, draft.fields, samples[language], values, language, translator) if rendered.text else ""
-        if rendered.made_by is MadeBy.machine:
-            text = wording.labelled(text, language, translator)
+    seen = []
+    for language, guardians in sorted(counts.items(), key=lambda count: (-count[1], count[0])):
+        rendered = await _rendered(translator, message, language, prepared)
+        rendering = Rendering(message_id=0, language=language, text=rendered.text, made_by=rendered.made_by)
+        text = wording.word(replace(samples[language], rendering=rendering), values, translator) if rendered.text else ""
+        text = wording.as_sent(text, "sms", values)
         parts = gsm7.count(text)
-        languages.append(
+        seen.append(
             LanguagePreview(
                 language, guardians, text, rendered.made_by, rendered.problems, parts.encoding, parts.parts if text else 0
             )
         )
-    return Preview(languages, unreached)
+    return Preview(seen, unreached)
+
+
+async def _say_again(session: AsyncSession, message: Message, language: str, text: str, at: datetime) -> int:
+    """Write a reply once more, for those who have read it untranslated. Returns how many that are."""
+    untranslated = select(col(Delivery.contact_id)).where(
+        col(Delivery.message_id) == message.id,
+        col(Delivery.language) == language,
+        col(Delivery.state).in_([State.sending, State.sent, State.delivered]),
+    )
+    readers = [f"contact:{contact_id}" for contact_id in await session.scalars(untranslated)]
+    if readers:
+        again = Draft(
+            kind=message.kind, text=message.text, audience=audiences.only(*readers), language=message.language,
+            author_id=message.author_id, student_id=message.student_id, heard_on=message.heard_on, heard_from=message.heard_from,
+            reply_to=message.reply_to, renderings={language: text}, origin=f"translation:{message.id}:{language}",
+        )  # fmt: skip
+        await write(session, again, at, state=MessageState.ready)
+    return len(readers)
+
+
+def _same_fields(text: str, translation: str) -> str:
+    """The translation, if it says all that the message says to each family."""
+    if not translation.strip():
+        raise EmptyText(EmptyText.__doc__)
+    if wrong := set(fields.names(text)) ^ set(fields.names(translation)):
+        raise HubError(
+            f"The translation must hold the same fields as the message: {', '.join(f'{{{name}}}' for name in sorted(wrong))}."
+        )
+    return translation
 
 
 def _language(tag: str) -> str:
     if tag == UNKNOWN:
         return tag
-    found = canonical(tag)
+    found = languages.canonical(tag)
     if found is None:
         raise UnknownLanguage(UnknownLanguage.__doc__)
     return found
@@ -272,18 +307,26 @@ async def _message(session: AsyncSession, message_id: int) -> Message:
 
 async def _languages_without_rendering(session: AsyncSession, message: Message) -> list[str]:
     who = audiences.recipients(message.audience, POLICIES[message.kind], per_student=False).subquery()
-    has_one = exists().where(and_(Rendering.message_id == message.id, Rendering.language == Person.language)).correlate(Person)
+    has_one = (
+        exists()
+        .where(and_(col(Rendering.message_id) == message.id, col(Rendering.language) == col(Person.language)))
+        .correlate(Person)
+    )
     return list(
         await session.scalars(
-            select(Person.language).where(Person.id.in_(select(who.c.person_id)), ~has_one).distinct().order_by(Person.language)  # type: ignore[union-attr]
+            select(col(Person.language))
+            .where(col(Person.id).in_(select(who.c.person_id)), ~has_one)
+            .distinct()
+            .order_by(col(Person.language))
         )
     )
 
 
 async def _rendered(translator: Translator, message: Message, language: str, prepared: Mapping[str, str]) -> Rendered:
-    for tag in (language, language.split("-")[0]):
-        if prepared.get(tag):
-            return Rendered(prepared[tag], MadeBy.person)
+    # A person's text in Spanish serves es-MX too; the machine comes after it.
+    readable = [*languages.parents(language), *(tag for tag in prepared if languages.same(tag, language))]
+    if nearest := next((tag for tag in readable if tag in prepared), None):
+        return Rendered(prepared[nearest], MadeBy.person)
     return await translator.render(message.text, message.language, language)
 
 
@@ -293,30 +336,29 @@ async def _release(session: AsyncSession, message_id: int, channels: Collection[
         return False  # somebody with a new language joined meanwhile: the next tick renders it first
     moved = await session.execute(
         update(Message)
-        .where(Message.id == message_id, Message.state == MessageState.ready)  # type: ignore[arg-type]
+        .where(col(Message.id) == message_id, col(Message.state) == MessageState.ready)
         .values(state=MessageState.released, released_at=at)
     )
-    if not moved.rowcount:  # type: ignore[attr-defined]
+    if not outbox.changed(moved):
         return False  # another process was first, or it was cancelled
     per_student = message.kind is not Kind.reply and wording.names_the_child(message.text)
     untranslated = list(
         await session.execute(
-            select(Rendering.language, Rendering.problems).where(
-                Rendering.message_id == message_id, Rendering.made_by == MadeBy.nobody
+            select(col(Rendering.language), col(Rendering.problems)).where(
+                col(Rendering.message_id) == message_id, col(Rendering.made_by) == MadeBy.nobody
             )
         )
     )
-    # What a family wrote reaches the teacher as it stands when it cannot be translated: late is worse than untranslated there.
-    from_family = message.kind is Kind.reply and await wording.written_by_family(session, message)
-    held = [] if from_family else [language for language, _ in untranslated]
     who = audiences.recipients(message.audience, POLICIES[message.kind], per_student=per_student)
-    missed = await audiences.unreached(session, who, channels)
+    # What a family wrote reaches the teacher as it stands when it cannot be translated: late is worse than untranslated there.
+    held = [] if message.kind is Kind.reply and await _only_staff(session, who) else [language for language, _ in untranslated]
+    missed = await audiences.unreached(session, who, channels, POLICIES[message.kind])
     await outbox.enqueue(session, message, channels, at, per_student=per_student, held=held)
     for language, problems in untranslated:
         await _ask(
             session,
-            Task(key=_translate_key(message_id, language), kind=TaskKind.translate, reason="; ".join(problems)[:255], message_id=message_id,
-                 language=language, created_at=at),
+            Task(key=_translate_key(message_id, language), kind=TaskKind.translate, reason="; ".join(problems)[:255],
+                 message_id=message_id, language=language, created_at=at),
         )  # fmt: skip
     for person in missed:
         kind = TaskKind.answer if message.kind is Kind.reply else TaskKind.call
@@ -327,6 +369,11 @@ async def _release(session: AsyncSession, message_id: int, channels: Collection[
         )  # fmt: skip
     log.info("message.released", message=message_id, kind=message.kind.value, untranslated=len(untranslated), unreached=len(missed))
     return True
+
+
+async def _only_staff(session: AsyncSession, who: CompoundSelect) -> bool:
+    wanted = who.subquery()
+    return not await session.scalar(select(select(wanted).where(wanted.c.person_id.not_in(wording.staff())).exists()))
 
 
 async def _ask(session: AsyncSession, task: Task) -> None:

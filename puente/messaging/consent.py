@@ -11,6 +11,7 @@ from typing import Literal
 import structlog
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from puente.messaging import outbox
 from puente.messaging.channels.base import Heard, Trouble
@@ -20,8 +21,8 @@ log = structlog.get_logger()
 
 Wish = Literal["stop", "start", "help"]
 
-# Opting out is any reasonable wording, in any language, at once (47 CFR 64.1200; FACTS, "Consent and hours"). The first line of each
-# is Twilio's own. YES is not a START here: it answers a question of ours, and nobody who stopped is asked one.
+# Opting out is any reasonable wording, in any language, at once (47 CFR 64.1200; FACTS, "Consent and hours"). The first line of
+# each is Twilio's own. YES is not a START here: it answers a question of ours, and nobody who stopped is asked one.
 WORDS: dict[Wish, str] = {
     "stop": """
         STOP; STOPALL; UNSUBSCRIBE; CANCEL; END; QUIT; REVOKE; OPTOUT; OPT OUT; STOP ALL; NO MORE; REMOVE ME; STOP TEXTING ME
@@ -59,6 +60,8 @@ WORDS: dict[Wish, str] = {
 # The words that our own sentences name, in the reader's language.
 START_WORD = "START"
 
+ASKED_TO_STOP = "This contact asked us to stop."
+
 
 def folded(text: str) -> str:
     """A text as it is compared: case and accents folded, punctuation and emoji trimmed, white space single."""
@@ -66,12 +69,14 @@ def folded(text: str) -> str:
     return " ".join("".join(c if c.isalnum() else " " for c in plain).split())
 
 
-_WISHES = {folded(word): wish for wish, words in WORDS.items() for word in words.replace("\n", ";").split(";") if word.strip()}
+_WISHES: dict[str, Wish] = {
+    folded(word): wish for wish, words in WORDS.items() for word in words.replace("\n", ";").split(";") if word.strip()
+}
 
 
 def wish_of(text: str) -> Wish | None:
     """STOP, START or HELP, if the whole text is one of the words: "we must STOP this bill" is not an opt-out."""
-    return _WISHES.get(folded(text.strip().removeprefix("/")))
+    return _WISHES.get(folded(text))
 
 
 async def obey(session: AsyncSession, wish: Wish, contacts: Sequence[Contact], heard: Heard) -> None:
@@ -80,7 +85,7 @@ async def obey(session: AsyncSession, wish: Wish, contacts: Sequence[Contact], h
     if wish == "stop":
         await _stop(session, ids, by=heard.text.strip()[:64], source=heard.origin, at=heard.at)
     elif wish == "start":
-        await session.execute(update(Contact).where(Contact.id.in_(ids)).values(stopped_at=None))  # type: ignore[union-attr]
+        await session.execute(update(Contact).where(col(Contact.id).in_(ids)).values(stopped_at=None))
         _enter(session, ids, "granted", heard.text.strip()[:64], heard.origin, heard.at)
     log.info("consent.changed", wish=wish, contacts=len(ids))
 
@@ -89,15 +94,24 @@ async def note_failure(session: AsyncSession, delivery_id: int, trouble: Trouble
     """What a delivery that failed says about its contact. Either way a person is asked to reach the family."""
     row = (
         await session.execute(
-            select(Contact, Delivery, Person.language)
-            .join(Delivery, Delivery.contact_id == Contact.id)
-            .join(Person, Person.id == Contact.person_id)
-            .where(Delivery.id == delivery_id)
+            select(Contact, Delivery, col(Person.language))
+            .join(Delivery, col(Delivery.contact_id) == col(Contact.id))
+            .join(Person, col(Person.id) == col(Contact.person_id))
+            .where(col(Delivery.id) == delivery_id)
         )
     ).one()
     contact, delivery, language = row
+    reason = outbox.short(reason) or ""
     if trouble is Trouble.stopped:
-        await _stop(session, [contact.id], by="carrier", source=f"delivery:{delivery_id}", at=at)
+        # The carrier knows the number, not the person: whoever shares it is stopped too.
+        sharing = select(col(Contact.id)).where(col(Contact.channel) == contact.channel, col(Contact.address) == contact.address)
+        await _stop(
+            session,
+            [number for number in await session.scalars(sharing) if number],
+            by="carrier",
+            source=f"delivery:{delivery_id}",
+            at=at,
+        )
     elif trouble is Trouble.bad_address and contact.bad_at is None:
         contact.bad_at, contact.bad_reason = at, reason
     kind = TaskKind.repair if trouble is Trouble.bad_address else TaskKind.call
@@ -111,9 +125,9 @@ async def note_failure(session: AsyncSession, delivery_id: int, trouble: Trouble
 
 async def _stop(session: AsyncSession, contact_ids: Sequence[int], *, by: str, source: str, at: datetime) -> None:
     await session.execute(
-        update(Contact).where(Contact.id.in_(contact_ids), Contact.stopped_at.is_(None)).values(stopped_at=at)  # type: ignore[union-attr]
+        update(Contact).where(col(Contact.id).in_(contact_ids), col(Contact.stopped_at).is_(None)).values(stopped_at=at)
     )
-    await outbox.cancel_for(session, contact_ids, "This contact asked us to stop.")
+    await outbox.cancel_for(session, contact_ids, ASKED_TO_STOP)
     _enter(session, contact_ids, "stopped", by, source, at)
 
 

@@ -1,17 +1,19 @@
 """Hearing: whatever a family or a teacher sends us becomes a message again, and goes to the person it is for.
 
-Consent words are obeyed first (consent.obey), then programs may claim an answer, then it goes to the author of the message it answers,
-else to the school's office. A stranger's text becomes a task. All of it is one transaction: what was acknowledged is stored.
+Consent words are obeyed first (consent.obey), then programs may claim an answer, then it goes to the author of the message that it
+answers, else to the school's office. A stranger's text becomes a task. All of it is one transaction: what was acknowledged is
+stored.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
 import structlog
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from puente.messaging import audiences, composing, consent, outbox, wording
 from puente.messaging.channels.base import Heard
@@ -22,11 +24,14 @@ log = structlog.get_logger()
 
 STOPPED = "You will get no more messages from us here. Reply {start} if you want them again."
 STARTED = "You will get messages from us again. Reply {stop} to stop them."
-HELP = "This is the school's message line. Write to us here in your language, and a person will read it. Reply {stop} to stop messages."
+HELP = (
+    "This is the school's message line. Write to us here in your language, and a person will read it. "
+    "Reply {stop} to stop messages."
+)
 UNREADABLE = "We could not open the photo or recording that you sent. Please write to us, or call the school."
 WHICH_FAMILY = "Which family is this for? Please answer by replying to their message."
 
-# A teacher's unaddressed answer goes to the one family that wrote in this time; if several did, we ask.
+# A teacher's unaddressed answer goes to the family that wrote last; if others wrote within this time before it, we ask.
 RECENT = timedelta(hours=24)
 
 
@@ -38,18 +43,24 @@ class Program(Protocol):
 
 @dataclass(frozen=True)
 class Answered:
-    """The message that somebody answers, and whom it was about."""
+    """The message that somebody answers, and whom it was about. `pointed` marks one that they pointed at themselves."""
 
     message: Message
     person_id: int
     student_id: int | None
+    pointed: bool
 
 
 async def hear(session: AsyncSession, heard: Heard, programs: Sequence[Program] = ()) -> int | None:
     """Store what somebody wrote and route it. Returns the new message's id, None where it was heard before."""
+    if await session.scalar(select(exists().where(col(Message.origin) == heard.origin))):
+        return None  # a program must not hear it twice either
+    heard = replace(heard, text=_storable(heard.text))
     contacts = list(
         await session.scalars(
-            select(Contact).where(Contact.channel == heard.channel, Contact.address == heard.address).order_by(Contact.id)  # type: ignore[arg-type]
+            select(Contact)
+            .where(col(Contact.channel) == heard.channel, col(Contact.address) == heard.address)
+            .order_by(col(Contact.id))
         )
     )
     if not contacts:
@@ -86,8 +97,10 @@ async def _hear_wish(
     message_id = await _keep(session, heard, contact, None, audiences.only())
     if message_id is None:
         return None
+    # Who says STOP again wants to hear nothing, not even that.
+    stopped_before = wish == "stop" and all(contact.stopped_at for contact in contacts)
     await consent.obey(session, wish, contacts, heard)
-    if not heard.carrier_answered:
+    if not heard.carrier_answered and not stopped_before:
         await say(session, contact, {"stop": STOPPED, "start": STARTED, "help": HELP}[wish], heard)
     return message_id
 
@@ -98,14 +111,14 @@ async def _pass_on(session: AsyncSession, heard: Heard, contact: Contact, answer
         audience = audiences.only(f"contact:{answered.message.heard_on}")
     elif answered:
         audience = audiences.only(f"person:{answered.message.author_id}")
-    elif await session.scalar(select(PersonRole.person_id).where(PersonRole.role == Role.office).limit(1)):
+    elif await session.scalar(select(col(PersonRole.person_id)).where(col(PersonRole.role) == Role.office).limit(1)):
         audience = audiences.only(f"role:{Role.office}")
     else:
         audience = audiences.only()
     message_id = await _keep(session, heard, contact, answered, audience)
     if message_id and not audience["any"]:
         await _ask_someone(session, heard, message_id, "Nobody is named for this family's messages.", contact)
-    if message_id and heard.media and not heard.text.strip():
+    if message_id and heard.media and not heard.text.strip() and not contact.stopped_at:
         await say(session, contact, UNREADABLE, heard)
     return message_id
 
@@ -157,45 +170,48 @@ async def _ask_someone(session: AsyncSession, heard: Heard, message_id: int, rea
 
 
 async def _answered(session: AsyncSession, heard: Heard, contacts: Sequence[Contact]) -> Answered | None:
-    """The message they point at, else the last one from a person that was delivered there."""
-    at_all: ColumnElement[bool] = Delivery.ref == heard.reply_ref if heard.reply_ref else true()
-    row = (
-        await session.execute(
-            select(Message, Delivery.person_id, Delivery.student_id)
-            .join(Delivery, Delivery.message_id == Message.id)
-            .where(
-                Delivery.contact_id.in_([contact.id for contact in contacts]),  # type: ignore[attr-defined]
-                Delivery.state.in_([State.sending, State.sent, State.delivered]),  # type: ignore[attr-defined]
-                Message.author_id.is_not(None),  # type: ignore[union-attr]
-                at_all,
-            )
-            .order_by(Delivery.id.desc())  # type: ignore[union-attr]
-            .limit(1)
+    """The message they point at, else the last one from a person that was delivered there, else to them on any channel."""
+    delivered = (
+        select(Message, col(Delivery.person_id), col(Delivery.student_id))
+        .join(Delivery, col(Delivery.message_id) == col(Message.id))
+        .where(
+            col(Delivery.state).in_([State.sending, State.sent, State.delivered]),
+            col(Message.author_id).is_not(None),
         )
-    ).first()
+        # What is being sent has no `sent_at` yet, but a lease that ends later than any.
+        .order_by(func.coalesce(col(Delivery.sent_at), col(Delivery.due_at)).desc(), col(Delivery.id).desc())
+        .limit(1)
+    )
+    here = delivered.where(col(Delivery.contact_id).in_([contact.id for contact in contacts]))
+    theirs = delivered.where(col(Delivery.person_id).in_([contact.person_id for contact in contacts]))
+    pointed = (await session.execute(here.where(col(Delivery.ref) == heard.reply_ref))).first() if heard.reply_ref else None
+    row = pointed or (await session.execute(here)).first() or (await session.execute(theirs)).first()
     if row is None:
         return None
     message, person_id, student_id = row
     student_id = student_id or message.student_id or await _only_child(session, message)
-    return Answered(message, person_id, student_id)
+    return Answered(message, person_id, student_id, pointed is not None)
 
 
 async def _only_child(session: AsyncSession, message: Message) -> int | None:
     """The child that a message to `student:S-17` is about, also where its text does not say the name."""
     match message.audience.get("any"):
         case [str(term)] if term.startswith("student:"):
-            return await session.scalar(select(Student.id).where(Student.external_id == term.partition(":")[2]))
+            return await session.scalar(select(col(Student.id)).where(col(Student.external_id) == term.partition(":")[2]))
     return None
 
 
 async def _is_ambiguous(session: AsyncSession, heard: Heard, contact: Contact, answered: Answered) -> bool:
     """A teacher to whom several families have written must say which one is meant: a guess could reach the wrong parent."""
-    if heard.reply_ref or not answered.message.heard_on:
+    if answered.pointed or not answered.message.heard_on:
         return False
+    if not await session.scalar(wording.staff().where(col(PersonRole.person_id) == contact.person_id).limit(1)):
+        return False  # a family hears from the school alone, and who wrote last is the one they mean
+    since = answered.message.created_at - RECENT
     families = await session.scalars(
-        select(Message.heard_on)
-        .join(Delivery, Delivery.message_id == Message.id)
-        .where(Delivery.contact_id == contact.id, Message.heard_on.is_not(None), Message.created_at >= heard.at - RECENT)  # type: ignore[union-attr,arg-type]
+        select(col(Message.heard_on))
+        .join(Delivery, col(Delivery.message_id) == col(Message.id))
+        .where(col(Delivery.contact_id) == contact.id, col(Message.heard_on).is_not(None), col(Message.created_at) >= since)
         .distinct()
     )
     return len(list(families)) > 1
@@ -206,3 +222,8 @@ async def _ask_which_family(session: AsyncSession, heard: Heard, contact: Contac
     if message_id:
         await say(session, contact, WHICH_FAMILY, heard)
     return message_id
+
+
+def _storable(text: str) -> str:
+    """The text without what no database can hold, and no person can read: NUL, and one half of a character."""
+    return text.replace("\x00", "").encode(errors="replace").decode()

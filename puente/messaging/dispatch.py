@@ -1,18 +1,19 @@
 """Dispatch: the second half of the pipe. Claim what is due, word it, hand it to its channel, settle the answers.
 
-A claim is a lease in the database, so a process that dies here needs no repair: its rows come due again, in doubt, and the channel is
-asked whether it has the text already before it is sent once more.
+A claim is a lease in the database, so a process that dies here needs no repair: its rows come due again, in doubt, and the channel
+is asked whether it has the text already before it is sent once more.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
 import structlog
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from puente.messaging import consent, outbox, wording
 from puente.messaging.channels import gsm7
@@ -38,7 +39,7 @@ DOUBT = timedelta(seconds=30)
 
 @dataclass(frozen=True)
 class Work:
-    """One claimed delivery, worded."""
+    """One claimed delivery, worded. `introduces` marks a text that tells the family how to stop."""
 
     outgoing: Outgoing
     channel: str
@@ -47,6 +48,15 @@ class Work:
     in_doubt: bool
     since: datetime
     repeat_in_doubt: bool
+    introduces: bool = False
+
+
+@dataclass(frozen=True)
+class NotSent:
+    """One claimed delivery that does not leave the house. Where there is a `trouble`, a person is asked to reach the family."""
+
+    settlement: Settlement
+    trouble: Trouble | None = None
 
 
 def next_step(work: Work, outcome: Outcome, at: datetime) -> Settlement:
@@ -59,11 +69,15 @@ def next_step(work: Work, outcome: Outcome, at: datetime) -> Settlement:
             return Settlement(delivery_id, state, ref=ref, text=text, parts=gsm7.parts(text) if work.channel == "sms" else 1)
         case Refused(reason):
             return Settlement(delivery_id, State.failed, reason=reason)
+        case Retry(reason, after, Trouble.resting, maybe_sent=False):
+            # The channel rests, which no family can help: it is tried ever more seldom, until the text is of no more use.
+            tired = BACKOFF[min(work.attempts, len(BACKOFF)) - 1]
+            return Settlement(delivery_id, State.queued, reason=reason, due_at=at + (after or max(REST, tired)))
         case Retry(reason) if work.attempts > len(BACKOFF):
             return Settlement(delivery_id, State.failed, reason=f"We gave up after {work.attempts} tries. {reason}")
-        case Retry(reason, maybe_sent=True):
+        case Retry(reason, after, maybe_sent=True):
             # It stays claimed: its receipt may still come, and only then is the channel asked.
-            return Settlement(delivery_id, State.sending, reason=reason, due_at=at + DOUBT, in_doubt=True)
+            return Settlement(delivery_id, State.sending, reason=reason, due_at=at + max(after or DOUBT, DOUBT), in_doubt=True)
         case Retry(reason, after):
             return Settlement(delivery_id, State.queued, reason=reason, due_at=at + (after or BACKOFF[work.attempts - 1]))
         case _:
@@ -92,44 +106,58 @@ class Dispatcher:
     async def drain(self) -> int:
         """Tick: send everything that is due. Returns how many deliveries were handed to a channel or given up."""
         handled = 0
-        while works := await self._claim():
-            settled = await asyncio.gather(*(self._attempt(work) for work in works))
+        while claimed := await self._claim():
+            settled = await asyncio.gather(*(self._attempt(work) for work in claimed if isinstance(work, Work)))
             async with self._sessions.begin() as session:
                 await self._settle(session, settled)
-            handled += len(works)
+            handled += len(claimed)
         return handled
 
-    async def _claim(self) -> list[Work]:
+    async def _claim(self) -> list[Work | NotSent]:
         at = self._now()
         self.resting = {name: until for name, until in self.resting.items() if until > at}
         async with self._sessions.begin() as session:
-            claimed = await outbox.claim(session, at, BATCH, self.resting)
+            claimed = await outbox.claim(session, at, BATCH, list(self.resting))
         if not claimed:
             return []
         async with self._sessions.begin() as session:
             envelopes = await wording.open_envelopes(session, claimed)
             works = [self._work(envelope, at) for envelope in envelopes]
-            await outbox.settle(session, [work for work in works if isinstance(work, Settlement)], at)
-        return [work for work in works if isinstance(work, Work)] or await self._claim()
+            stay = [work for work in works if isinstance(work, NotSent)]
+            await outbox.settle(session, [work.settlement for work in stay], at)
+            for work in stay:
+                if work.trouble is not None:
+                    await consent.note_failure(session, work.settlement.delivery_id, work.trouble, work.settlement.reason or "", at)
+        return works
 
-    def _work(self, envelope: wording.Envelope, at: datetime) -> Work | Settlement:
+    def _work(self, envelope: wording.Envelope, at: datetime) -> Work | NotSent:
         """Word a delivery, or say why it must not go: the last look before it leaves the house."""
-        delivery, message = envelope.delivery, envelope.message
+        delivery, message, contact = envelope.delivery, envelope.message, envelope.contact
         assert delivery.id is not None
         policy = POLICIES[message.kind]
-        if envelope.contact.stopped_at and not policy.to_stopped:
-            return Settlement(delivery.id, State.cancelled, reason="This contact asked us to stop.")
+        if contact.stopped_at and not policy.to_stopped:
+            return NotSent(Settlement(delivery.id, State.cancelled, reason=consent.ASKED_TO_STOP))
         if message.expires_at and message.expires_at <= at:
-            return Settlement(delivery.id, State.failed, reason="It came too late to be of use, so it was not sent.")
+            # Nobody is asked to call: what is of no more use in writing is of none by telephone.
+            return NotSent(Settlement(delivery.id, State.failed, reason="It came too late to be of use, so it was not sent."))
+        if contact.bad_at:
+            return _failed(delivery.id, contact.bad_reason or "The address on file does not work.", Trouble.bad_address)
+        if delivery.channel not in self.channels:
+            return _failed(delivery.id, "This channel is not set up.")
         try:
-            text = wording.word(envelope, self._school, self._translator)
+            text = wording.as_sent(wording.word(envelope, self._school, self._translator), delivery.channel, self._school)
         except HubError as error:
-            return Settlement(delivery.id, State.failed, reason=str(error))
+            return _failed(delivery.id, str(error))
         seconds_left = int((message.expires_at - at).total_seconds()) if message.expires_at else None
-        outgoing = Outgoing(delivery.id, envelope.contact.address, text, seconds_left)
-        since = message.released_at or message.send_at
         return Work(
-            outgoing, delivery.channel, delivery.contact_id, delivery.attempts, delivery.in_doubt, since, policy.repeat_in_doubt
+            outgoing=Outgoing(delivery.id, contact.address, text, seconds_left),
+            channel=delivery.channel,
+            contact_id=delivery.contact_id,
+            attempts=delivery.attempts,
+            in_doubt=delivery.in_doubt,
+            since=message.released_at or message.send_at,
+            repeat_in_doubt=policy.repeat_in_doubt,
+            introduces=wording.introduces(envelope),
         )
 
     async def _attempt(self, work: Work) -> tuple[Work, Outcome, Settlement]:
@@ -158,8 +186,11 @@ class Dispatcher:
         if not work.in_doubt:
             return await channel.send(work.outgoing)
         match await channel.look_up(work.outgoing, work.since):
-            case Sent() | Retry() as known:
-                return known
+            case Sent() as taken:
+                return taken
+            case Retry() as unanswered:
+                # It could not be asked, so the doubt stays.
+                return replace(unanswered, maybe_sent=True)
             case CannotTell() if not work.repeat_in_doubt:
                 return Refused("It may or may not have arrived: the connection broke while it was sent.")
             case _:
@@ -174,10 +205,10 @@ class Dispatcher:
     async def _settle(self, session: AsyncSession, settled: list[tuple[Work, Outcome, Settlement]]) -> None:
         at = self._now()
         await outbox.settle(session, [settlement for *_, settlement in settled], at)
-        introduced = [work.contact_id for work, outcome, _ in settled if isinstance(outcome, Sent)]
+        introduced = [work.contact_id for work, outcome, _ in settled if work.introduces and isinstance(outcome, Sent)]
         await session.execute(
             update(Contact)
-            .where(Contact.id.in_(introduced), Contact.introduced_at.is_(None))  # type: ignore[union-attr]
+            .where(col(Contact.id).in_(introduced), col(Contact.introduced_at).is_(None))
             .values(introduced_at=at)
             .execution_options(synchronize_session=False)
         )
@@ -185,3 +216,7 @@ class Dispatcher:
             if settlement.state is State.failed:
                 trouble = outcome.trouble if isinstance(outcome, Refused) else Trouble.none
                 await consent.note_failure(session, work.outgoing.delivery_id, trouble, settlement.reason or "", at)
+
+
+def _failed(delivery_id: int, reason: str, trouble: Trouble = Trouble.none) -> NotSent:
+    return NotSent(Settlement(delivery_id, State.failed, reason=reason), trouble)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from puente.messaging import outbox
 from puente.models import ConsentEntry, Contact, HubError, LinkToken, Person
@@ -22,9 +23,7 @@ class NoSuchPerson(HubError):
 async def find_person(session: AsyncSession, external_id: str) -> Person:
     """A guardian or a member of staff, by the id that the roster gives them."""
     person = await session.scalar(
-        select(Person)
-        .where(Person.external_id.in_([external_id, f"staff:{external_id}"]))  # type: ignore[union-attr]
-        .order_by(Person.external_id)  # type: ignore[arg-type]
+        select(Person).where(col(Person.external_id).in_([external_id, f"staff:{external_id}"])).order_by(col(Person.external_id))
     )
     if person is None:
         raise NoSuchPerson(NoSuchPerson.__doc__)
@@ -43,20 +42,24 @@ async def link(session: AsyncSession, token: str, channel: str, address: str, at
     """Use a token up and make this address the person's first choice. None where the token is unknown, used or too old."""
     person_id = await session.scalar(
         update(LinkToken)
-        .where(LinkToken.token == token, LinkToken.used_at.is_(None), LinkToken.expires_at > at)  # type: ignore[union-attr,arg-type]
+        .where(col(LinkToken.token) == token, col(LinkToken.used_at).is_(None), col(LinkToken.expires_at) > at)
         .values(used_at=at)
-        .returning(LinkToken.person_id)
+        .returning(col(LinkToken.person_id))
     )
     if person_id is None:
         return None
-    first = await session.scalar(select(func.coalesce(func.min(Contact.position), 0)).where(Contact.person_id == person_id))
+    first = await session.scalar(
+        select(func.coalesce(func.min(col(Contact.position)), 0)).where(col(Contact.person_id) == person_id)
+    )
     fresh = Contact(
         person_id=person_id, channel=channel, address=address, position=(first or 0) - 1, source="link", added_at=at, verified_at=at
     )
     await session.execute(outbox.insert_once(session, Contact).values(fresh.model_dump(exclude={"id"})).on_conflict_do_nothing())
     contact = (
         await session.scalars(
-            select(Contact).where(Contact.person_id == person_id, Contact.channel == channel, Contact.address == address)
+            select(Contact).where(
+                col(Contact.person_id) == person_id, col(Contact.channel) == channel, col(Contact.address) == address
+            )
         )
     ).one()
     contact.position, contact.verified_at, contact.stopped_at, contact.bad_at = fresh.position, at, None, None

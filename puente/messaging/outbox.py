@@ -11,17 +11,19 @@ All rules are in the WHERE of one statement each, so repeating any of them, in a
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import CursorResult, and_, bindparam, case, func, literal, or_, select, true, update
+from sqlalchemy import CursorResult, Result, and_, bindparam, case, func, literal, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from puente.messaging import audiences
 from puente.messaging.channels.base import Report
 from puente.messaging.policy import POLICIES
-from puente.models import Contact, Delivery, Message, Person, State
+from puente.models import Delivery, Message, Person, State
+from puente.models.base import UtcDateTime
 from puente.models.deliveries import DUE
 
 # Longer than any channel's time-out: a row whose lease has passed belongs to a process that is gone.
@@ -30,11 +32,12 @@ LEASE = timedelta(seconds=60)
 # A retry that is this near keeps `work --until-idle` waiting; one further off, or a scheduled row, does not.
 NEAR = timedelta(seconds=90)
 
-# A report moves a delivery only forward. `delivered` may follow `failed`: a carrier corrects itself, a phone comes back.
+# A report moves a delivery only forward. `delivered` may follow `failed`: a carrier corrects itself, a phone comes back. And it may
+# follow `cancelled`: a STOP can arrive while a text is on its way, and what reached a family stands in the record.
 BEFORE = {
-    State.sent: (State.queued, State.sending),
+    State.sent: (State.queued, State.sending, State.cancelled),
     State.failed: (State.queued, State.sending, State.sent),
-    State.delivered: (State.queued, State.sending, State.sent, State.failed),
+    State.delivered: (State.queued, State.sending, State.sent, State.failed, State.cancelled),
 }
 
 
@@ -62,56 +65,31 @@ async def enqueue(
     session: AsyncSession, message: Message, channels: Collection[str], at: datetime, *, per_student: bool, held: Collection[str]
 ) -> int:
     """One delivery for each recipient's best contact; those in a language of `held` wait for a person. Returns how many."""
-    policy = POLICIES[message.kind]
-    wanted = audiences.recipients(message.audience, policy, per_student=per_student).subquery()
-    best = audiences.best_contacts(channels).subquery()
-    chosen = and_(best.c.person_id == wanted.c.person_id, best.c.place == 1, wanted.c.contact_id.is_(None))
-    state = case((Person.language.in_(held), literal(State.held.value)), else_=literal(State.queued.value))  # type: ignore[attr-defined]
-    source = (
-        select(
-            literal(message.id),
-            wanted.c.person_id,
-            Contact.id,
-            wanted.c.student_id,
-            Contact.channel,
-            Person.language,
-            state,
-            literal(policy.priority),
-            literal(at, Delivery.__table__.c.due_at.type),  # type: ignore[attr-defined]
-            literal(0),
-            literal(False),
-            literal(0),
-        )
-        .select_from(wanted)
-        .outerjoin(best, chosen)
-        .join(Contact, or_(Contact.id == best.c.id, and_(Contact.id == wanted.c.contact_id, _may_receive(message, channels))))
-        .join(Person, Person.id == wanted.c.person_id)
-        .order_by(Contact.id)
+    state = case((col(Person.language).in_(held), literal(State.held.value)), else_=literal(State.queued.value))
+    source = audiences.addressed(message.audience, POLICIES[message.kind], channels, per_student=per_student).add_columns(
+        literal(message.id),
+        state,
+        literal(POLICIES[message.kind].priority),
+        literal(at, UtcDateTime()),
+        literal(0),
+        literal(False),
+        literal(0),
     )
     columns = (
-        "message_id", "person_id", "contact_id", "student_id", "channel", "language",
-        "state", "priority", "due_at", "attempts", "in_doubt", "parts",
+        "person_id", "contact_id", "student_id", "channel", "language",
+        "message_id", "state", "priority", "due_at", "attempts", "in_doubt", "parts",
     )  # fmt: skip
-    result: CursorResult[Any] = await session.execute(  # type: ignore[assignment]
-        insert_once(session, Delivery).from_select(columns, source).on_conflict_do_nothing()
-    )
-    return result.rowcount
-
-
-def _may_receive(message: Message, channels: Collection[str]) -> Any:
-    if POLICIES[message.kind].to_stopped:
-        return and_(Contact.channel.in_(channels), Contact.bad_at.is_(None))  # type: ignore[union-attr,attr-defined]
-    return audiences.usable(channels)
+    return changed(await session.execute(insert_once(session, Delivery).from_select(columns, source).on_conflict_do_nothing()))
 
 
 async def release_held(session: AsyncSession, message_id: int, language: str, at: datetime) -> int:
     """Let go what waited for a translation, now that a person has given one."""
-    result: CursorResult[Any] = await session.execute(  # type: ignore[assignment]
+    released = await session.execute(
         update(Delivery)
-        .where(Delivery.message_id == message_id, Delivery.language == language, Delivery.state == State.held)
+        .where(col(Delivery.message_id) == message_id, col(Delivery.language) == language, col(Delivery.state) == State.held)
         .values(state=State.queued, due_at=at)
     )
-    return result.rowcount
+    return changed(released)
 
 
 async def claim(session: AsyncSession, at: datetime, limit: int, resting: Collection[str] = ()) -> list[int]:
@@ -119,37 +97,39 @@ async def claim(session: AsyncSession, at: datetime, limit: int, resting: Collec
 
     PostgreSQL's workers skip what another has locked. SQLite has one writer at a time and drops that clause by itself.
     """
+    # A plain subquery could be run more than once by PostgreSQL, and would then take more than `limit`.
     due = (
-        select(Delivery.id)
-        .where(DUE, Delivery.due_at <= at, Delivery.channel.not_in(resting))  # type: ignore[operator,attr-defined]
-        .order_by(Delivery.priority, Delivery.due_at)  # type: ignore[arg-type]
+        select(col(Delivery.id))
+        .where(DUE, col(Delivery.due_at) <= at, col(Delivery.channel).not_in(resting))
+        .order_by(col(Delivery.priority), col(Delivery.due_at))
         .limit(limit)
         .with_for_update(skip_locked=True)
+        .cte("due")
     )
     rows = await session.execute(
         update(Delivery)
-        .where(Delivery.id.in_(due))  # type: ignore[union-attr]
+        .where(col(Delivery.id).in_(select(due.c.id)))
         .values(
             state=State.sending,
             due_at=at + LEASE,
-            attempts=Delivery.attempts + 1,
-            in_doubt=or_(Delivery.in_doubt, Delivery.state == State.sending),
+            attempts=col(Delivery.attempts) + 1,
+            in_doubt=or_(col(Delivery.in_doubt), col(Delivery.state) == State.sending),
         )
-        .returning(Delivery.id, Delivery.priority)
+        .returning(col(Delivery.id), col(Delivery.priority))
         .execution_options(synchronize_session=False)
     )
-    return [delivery_id for delivery_id, _ in sorted(rows, key=lambda row: (row.priority, row.id))]
+    return [delivery_id for delivery_id, _ in sorted(rows, key=lambda row: (row.priority, row.id)) if delivery_id]
 
 
 async def settle(session: AsyncSession, settlements: Sequence[Settlement], at: datetime) -> None:
-    """Write down a batch of answers. A report that overtook its answer has moved the row on; then only the reference is new."""
+    """Write down a batch of answers. A report that overtook its answer has moved the row on; then only what was said is new."""
     table = Delivery.__table__  # type: ignore[attr-defined]
-    now = literal(at, table.c.sent_at.type)
+    now = literal(at, UtcDateTime())
     still_ours = table.c.state == State.sending
     forward = bindparam("new_state", type_=table.c.state.type)
     statement = (
         update(table)
-        .where(table.c.id == bindparam("row_id"), or_(still_ours, table.c.ref.is_(None)))
+        .where(table.c.id == bindparam("row_id"), or_(still_ours, table.c.ref.is_(None), table.c.text.is_(None)))
         .values(
             state=case((still_ours, forward), else_=table.c.state),
             ref=func.coalesce(bindparam("new_ref"), table.c.ref),
@@ -157,7 +137,7 @@ async def settle(session: AsyncSession, settlements: Sequence[Settlement], at: d
             due_at=case((still_ours, bindparam("new_due_at", type_=table.c.due_at.type)), else_=table.c.due_at),
             in_doubt=case((still_ours, bindparam("new_in_doubt")), else_=False),
             text=func.coalesce(bindparam("new_text"), table.c.text),
-            parts=bindparam("new_parts"),
+            parts=func.coalesce(bindparam("new_parts"), table.c.parts),
             sent_at=case(
                 (and_(or_(forward == State.sent, forward == State.delivered), table.c.sent_at.is_(None)), now),
                 else_=table.c.sent_at,
@@ -170,8 +150,8 @@ async def settle(session: AsyncSession, settlements: Sequence[Settlement], at: d
             statement,
             [
                 {
-                    "row_id": s.delivery_id, "new_state": s.state, "new_ref": s.ref, "new_reason": s.reason, "new_due_at": s.due_at,
-                    "new_in_doubt": s.in_doubt, "new_text": s.text, "new_parts": s.parts,
+                    "row_id": s.delivery_id, "new_state": s.state, "new_ref": s.ref, "new_reason": short(s.reason),
+                    "new_due_at": s.due_at, "new_in_doubt": s.in_doubt, "new_text": s.text, "new_parts": s.parts or None,
                 }
                 for s in settlements
             ],
@@ -179,50 +159,63 @@ async def settle(session: AsyncSession, settlements: Sequence[Settlement], at: d
 
 
 async def advance(session: AsyncSession, report: Report, at: datetime) -> int | None:
-    """Move a delivery forward on a channel's report. Returns its id if it moved, None if the report is late, repeated or unknown."""
+    """Move a delivery forward on a channel's report. Returns its id, or None if the report is late, repeated or unknown."""
     state = State(report.state)
-    mine = Delivery.id == report.delivery_id if report.delivery_id else Delivery.ref == report.ref
-    this_attempt = or_(Delivery.ref.is_(None), Delivery.ref == report.ref)  # type: ignore[union-attr]
+    mine = col(Delivery.id) == report.delivery_id if report.delivery_id else col(Delivery.ref) == report.ref
+    this_attempt = or_(col(Delivery.ref).is_(None), col(Delivery.ref) == report.ref)
     result = await session.execute(
         update(Delivery)
         .where(
             mine,
-            Delivery.channel == report.channel,
-            Delivery.state.in_(BEFORE[state]),  # type: ignore[attr-defined]
+            col(Delivery.channel) == report.channel,
+            col(Delivery.state).in_(BEFORE[state]),
             # An earlier attempt that failed says nothing of the one under way; an earlier one that arrived settles it.
             this_attempt if state is State.failed else true(),
         )
         .values(
             state=state,
-            ref=func.coalesce(Delivery.ref, report.ref),
-            reason=report.reason,
+            ref=func.coalesce(col(Delivery.ref), report.ref),
+            reason=short(report.reason),
             due_at=None,
             in_doubt=False,
-            sent_at=func.coalesce(Delivery.sent_at, literal(at, Delivery.__table__.c.sent_at.type)),  # type: ignore[attr-defined]
+            sent_at=func.coalesce(col(Delivery.sent_at), literal(at, UtcDateTime())),
             delivered_at=at if state is State.delivered else None,
         )
-        .returning(Delivery.id)
+        .returning(col(Delivery.id))
         .execution_options(synchronize_session=False)
     )
     return result.scalar_one_or_none()
 
 
 async def cancel_for(session: AsyncSession, contact_ids: Sequence[int], reason: str) -> None:
-    """Take back everything that has not been handed over to a contact, except what may go to a stopped one."""
+    """Take back everything that waits for a contact, except what may go to a stopped one.
+
+    What is being sent stays with the dispatcher, which alone knows whether it has left: it looks again before another try.
+    """
     allowed = [kind for kind, policy in POLICIES.items() if policy.to_stopped]
     await session.execute(
         update(Delivery)
         .where(
-            Delivery.contact_id.in_(contact_ids),  # type: ignore[attr-defined]
-            Delivery.state.in_([State.held, State.queued, State.sending]),  # type: ignore[attr-defined]
-            Delivery.message_id.not_in(select(Message.id).where(Message.kind.in_(allowed))),  # type: ignore[attr-defined]
+            col(Delivery.contact_id).in_(contact_ids),
+            col(Delivery.state).in_([State.held, State.queued]),
+            col(Delivery.message_id).not_in(select(col(Message.id)).where(col(Message.kind).in_(allowed))),
         )
         .values(state=State.cancelled, reason=reason, due_at=None)
         .execution_options(synchronize_session=False)
     )
 
 
+def changed(result: Result[Any]) -> int:
+    """How many rows a statement has touched."""
+    return cast(CursorResult[Any], result).rowcount
+
+
+def short(reason: str | None) -> str | None:
+    """A reason as long as its column: PostgreSQL would refuse a longer one, and with it a whole batch of answers."""
+    return reason[:255] if reason else reason
+
+
 async def busy(session: AsyncSession, at: datetime) -> bool:
     """Is anything due, in flight, or about to be tried again?"""
-    soon = or_(Delivery.due_at <= at, and_(Delivery.attempts > 0, Delivery.due_at <= at + NEAR))  # type: ignore[operator]
-    return bool(await session.scalar(select(select(Delivery.id).where(DUE, soon).exists())))
+    soon = or_(col(Delivery.due_at) <= at, and_(col(Delivery.attempts) > 0, col(Delivery.due_at) <= at + NEAR))
+    return bool(await session.scalar(select(select(col(Delivery.id)).where(DUE, soon).exists())))

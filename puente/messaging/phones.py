@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from puente.messaging import outbox
 from puente.messaging.channels.base import Outgoing
@@ -43,14 +44,20 @@ async def texts(session: AsyncSession, message_id: int | None = None, limit: int
     """What arrived on the phones, in the order of arrival; of one message, or of all."""
     query = (
         select(
-            Person.name, Person.language, HandsetText.channel, HandsetText.address, HandsetText.text, Delivery.parts, HandsetText.at
+            col(Person.name),
+            col(Person.language),
+            col(HandsetText.channel),
+            col(HandsetText.address),
+            col(HandsetText.text),
+            col(Delivery.parts),
+            col(HandsetText.at),
         )
-        .join(Delivery, Delivery.id == HandsetText.delivery_id)
-        .join(Contact, Contact.id == Delivery.contact_id)
-        .join(Person, Person.id == Contact.person_id)
-        .order_by(HandsetText.id.desc())  # type: ignore[union-attr]
+        .join(Delivery, col(Delivery.id) == col(HandsetText.delivery_id))
+        .join(Contact, col(Contact.id) == col(Delivery.contact_id))
+        .join(Person, col(Person.id) == col(Contact.person_id))
+        .order_by(col(HandsetText.id).desc())
         .limit(limit)
     )
     if message_id is not None:
-        query = query.where(Delivery.message_id == message_id)
+        query = query.where(col(Delivery.message_id) == message_id)
     return [Shown(*row) for row in reversed((await session.execute(query)).all())]

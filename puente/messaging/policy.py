@@ -8,10 +8,10 @@ from puente.models import Kind, Rights
 
 @dataclass(frozen=True)
 class Policy:
-    """`rights` is the least a guardian needs to be told. `priority` orders the outbox, smallest first. `lifetime` runs from `send_at`:
-    past it the text would do harm or make no sense. `to_stopped` lets a text through to a contact that was stopped: only the one
-    confirmation that it is. `repeat_in_doubt` says what to do when a channel cannot tell whether it took a text: send it again
-    (rather twice than never) or hand it to a person (rather a task than twice).
+    """`rights` is the least a guardian needs to be told. `priority` orders the outbox, smallest first. `lifetime` runs from
+    `send_at`: past it the text would do harm or make no sense. `to_stopped` lets a text through to a contact that was stopped: only
+    the one confirmation that it is. `repeat_in_doubt` says what to do when a channel cannot tell whether it took a text: send it
+    again (rather twice than never) or hand it to a person (rather a task than twice).
     """
 
     rights: Rights

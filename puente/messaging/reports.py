@@ -1,10 +1,11 @@
-"""Reports: what became of a message. Every guardian it was for stands in it, delivered, failed with a reason, or a task for a person."""
+"""Reports: what became of a message. Every guardian it was for stands in it: delivered, failed with a reason, or a task."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from puente.messaging import audiences
 from puente.messaging.composing import NoSuchMessage
@@ -57,17 +58,17 @@ async def report(session: AsyncSession, message_id: int) -> MessageReport:
         raise NoSuchMessage(NoSuchMessage.__doc__)
     rows = (
         await session.execute(
-            select(Delivery.language, Delivery.channel, Delivery.state, func.count(), func.sum(Delivery.parts))
-            .where(Delivery.message_id == message_id)
-            .group_by(Delivery.language, Delivery.channel, Delivery.state)
-            .order_by(Delivery.language, Delivery.channel, Delivery.state)
+            select(col(Delivery.language), col(Delivery.channel), col(Delivery.state), func.count(), func.sum(col(Delivery.parts)))
+            .where(col(Delivery.message_id) == message_id)
+            .group_by(col(Delivery.language), col(Delivery.channel), col(Delivery.state))
+            .order_by(col(Delivery.language), col(Delivery.channel), col(Delivery.state))
         )
     ).all()
     result = MessageReport(
         message=message_id,
         kind=message.kind.value,
         state=message.state.value,
-        audience=audiences.written(message.audience),  # type: ignore[arg-type]
+        audience=audiences.written(message.audience),
         send_at=message.send_at,
         deliveries=sum(row[3] for row in rows),
         segments=sum(row[4] or 0 for row in rows if row[1] == "sms"),
@@ -77,7 +78,9 @@ async def report(session: AsyncSession, message_id: int) -> MessageReport:
         _add(result.by_language.setdefault(language, {}), state.value, count)
         _add(result.by_channel.setdefault(channel, {}), state.value, count)
     for language, made_by in await session.execute(
-        select(Rendering.language, Rendering.made_by).where(Rendering.message_id == message_id).order_by(Rendering.language)
+        select(col(Rendering.language), col(Rendering.made_by))
+        .where(col(Rendering.message_id) == message_id)
+        .order_by(col(Rendering.language))
     ):
         result.made_by[language] = made_by.value
     result.failures.extend(await _failures(session, message_id))
@@ -96,20 +99,20 @@ def _add(counts: dict[str, int], state: str, count: int) -> None:
 
 async def _failures(session: AsyncSession, message_id: int) -> list[Failure]:
     rows = await session.execute(
-        select(Person.name, Delivery.language, Delivery.channel, Delivery.reason)
-        .join(Person, Person.id == Delivery.person_id)
-        .where(Delivery.message_id == message_id, Delivery.state.in_([State.failed, State.cancelled]))  # type: ignore[attr-defined]
-        .order_by(Delivery.id)
+        select(col(Person.name), col(Delivery.language), col(Delivery.channel), col(Delivery.reason))
+        .join(Person, col(Person.id) == col(Delivery.person_id))
+        .where(col(Delivery.message_id) == message_id, col(Delivery.state).in_([State.failed, State.cancelled]))
+        .order_by(col(Delivery.id))
     )
     return [Failure(name, language, channel, reason or "") for name, language, channel, reason in rows]
 
 
 async def _tasks(session: AsyncSession, message_id: int) -> list[Waiting]:
     rows = await session.execute(
-        select(Task.kind, Person.name, Task.language, Task.reason, Task.done_at)
-        .outerjoin(Person, Person.id == Task.person_id)
-        .where(Task.message_id == message_id)
-        .order_by(Task.id)
+        select(col(Task.kind), col(Person.name), col(Task.language), col(Task.reason), col(Task.done_at))
+        .outerjoin(Person, col(Person.id) == col(Task.person_id))
+        .where(col(Task.message_id) == message_id)
+        .order_by(col(Task.id))
     )
     return [
         Waiting(kind.value, name or "", language or "", reason, done is not None) for kind, name, language, reason, done in rows

@@ -1,4 +1,4 @@
-"""Schedules: when a rule's time has come, it writes a message. APScheduler's CronTrigger computes the times; the state is our row."""
+"""Schedules: when a rule's time has come, it writes a message. APScheduler computes the times; the state is our row."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,11 +8,12 @@ import structlog
 from apscheduler.triggers.cron import CronTrigger
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
-from puente.messaging import composing
+from puente.messaging import composing, outbox
 from puente.messaging.composing import Draft
 from puente.messaging.policy import POLICIES
-from puente.models import HubError, MessageState, Schedule
+from puente.models import HubError, MessageState, Schedule, Task, TaskKind
 from puente.models.database import Sessions
 
 log = structlog.get_logger()
@@ -30,6 +31,9 @@ def next_time(rule: Mapping[str, str], after: datetime, timezone: ZoneInfo) -> d
         raise BadRule(BadRule.__doc__) from None
     # The trigger may return `after` itself, and a schedule must move on.
     found = trigger.get_next_fire_time(after.astimezone(timezone), after.astimezone(timezone))
+    # In the night when the clocks go back, half past one comes twice; a rule that names the hour means the first.
+    while found and found.fold and rule.get("hour", "*") != "*":
+        found = trigger.get_next_fire_time(found, found)
     return found.astimezone(UTC) if found else None
 
 
@@ -47,7 +51,7 @@ async def fire_due(sessions: Sessions, at: datetime, timezone: ZoneInfo) -> int:
     After downtime only the latest missed occurrence is written, and not even that where the message would have expired by now.
     """
     async with sessions.begin() as session:
-        due = list(await session.scalars(select(Schedule.id).where(Schedule.next_at <= at)))  # type: ignore[operator,arg-type]
+        due = list(await session.scalars(select(col(Schedule.id)).where(col(Schedule.next_at) <= at)))
     written = 0
     for schedule_id in due:
         async with sessions.begin() as session:
@@ -59,7 +63,7 @@ async def fire_due(sessions: Sessions, at: datetime, timezone: ZoneInfo) -> int:
 
 
 async def fire(session: AsyncSession, schedule: Schedule, occurrence: datetime, at: datetime) -> int | None:
-    """Write the message of one occurrence, once. None where it would come too late."""
+    """Write the message of one occurrence, once. None where it would come too late, or where a person must mend it first."""
     if occurrence + POLICIES[schedule.kind].lifetime <= at:
         log.warning("schedule.too_late", schedule=schedule.id)
         return None
@@ -74,6 +78,14 @@ async def fire(session: AsyncSession, schedule: Schedule, occurrence: datetime, 
         origin=f"schedule:{schedule.id}:{occurrence:%Y-%m-%dT%H:%MZ}",
         renderings={language: text for language, text in schedule.texts.items() if language != schedule.language},
     )
-    message_id = await composing.write(session, draft, at, state=MessageState.ready)
+    try:
+        message_id = await composing.write(session, draft, at, state=MessageState.ready)
+    except HubError as error:
+        # A class that is gone from the roster, say. It must not keep the other schedules from firing, nor pass unseen.
+        reason = outbox.short(f"“{schedule.name}” could not be written. {error}") or ""
+        task = Task(key=f"write:{draft.origin}", kind=TaskKind.answer, reason=reason, person_id=schedule.author_id, created_at=at)
+        await session.execute(outbox.insert_once(session, Task).values(task.model_dump(exclude={"id"})).on_conflict_do_nothing())
+        log.warning("schedule.failed", schedule=schedule.id)
+        return None
     log.info("schedule.fired", schedule=schedule.id, message=message_id)
     return message_id

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
+from sqlmodel import col
 
+from puente.messaging.channels import gsm7
 from puente.messaging.channels.base import Heard
-from puente.models import Contact, Delivery, Kind, MadeBy, Message, Person, PersonRole, Rendering, Role, Student
+from puente.models import Contact, Delivery, HubError, Kind, MadeBy, Message, Person, PersonRole, Rendering, Role, Student
 from puente.translations import fields, languages
 
 # What the hub knows by itself; everything else a message brings in its own fields.
@@ -27,6 +29,10 @@ NOT_TRANSLATED = "This is not translated yet. A person has been asked to do it."
 STOP_WORD = {"ar": "توقف", "es": "ALTO", "fr": "ARRET", "pt": "PARAR", "ru": "СТОП", "vi": "DUNG", "zh": "停止"}
 
 
+class NotRendered(HubError):
+    """This text is not in the family's language yet. Send the message again, to this family."""
+
+
 class Says(Protocol):
     """Whatever knows the catalogue: the translator."""
 
@@ -35,9 +41,10 @@ class Says(Protocol):
 
 @dataclass(frozen=True)
 class School:
-    """What the hub says of the school itself."""
+    """What the hub says of the school itself, and whether its texts may lose an accent to save a part (channels/gsm7.py)."""
 
     name: str
+    fold_accents: bool = True
 
 
 def stop_word(language: str) -> str:
@@ -56,17 +63,13 @@ def check_fields(text: str, given: Mapping[str, Any], *, has_author: bool) -> No
     fields.fill(text, {**given, **known}, "en", lambda phrase, _: phrase)
 
 
-async def sample(session: AsyncSession, author_id: int | None, person_id: int, student_id: int | None) -> dict[str, str]:
-    """The names that one recipient's text would hold, for a preview."""
-    named: list[tuple[str, type[Person] | type[Student], int | None]] = [
-        ("teacher", Person, author_id), ("guardian", Person, person_id), ("child", Student, student_id),
-    ]  # fmt: skip
-    found = {field: await session.get(table, row_id) for field, table, row_id in named if row_id}
-    return {field: row.name for field, row in found.items() if row}
-
-
 def filled(text: str, given: Mapping[str, Any], names: Mapping[str, str], school: School, language: str, translator: Says) -> str:
     return fields.fill(text, {**given, **names, "school": school.name}, language, translator.say)
+
+
+def as_sent(text: str, channel: str, school: School) -> str:
+    """The text as this channel carries it."""
+    return gsm7.folded(text) if channel == "sms" and school.fold_accents else text
 
 
 def labelled(text: str, language: str, translator: Says) -> str:
@@ -91,7 +94,6 @@ class Envelope:
     recipient: Person
     author: Person | None
     student: Student | None
-    author_is_guardian: bool
     recipient_is_staff: bool
 
 
@@ -100,30 +102,38 @@ async def open_envelopes(session: AsyncSession, delivery_ids: Sequence[int]) -> 
     author, recipient = aliased(Person), aliased(Person)
     about = aliased(Student)
     rows = await session.execute(
-        select(
-            Delivery, Message, Rendering, Contact, recipient, author, about,
-            exists().where(PersonRole.person_id == author.id, PersonRole.role == Role.guardian).correlate(author),
-            exists().where(PersonRole.person_id == recipient.id, PersonRole.role != Role.guardian).correlate(recipient),
-        )
-        .join(Message, Message.id == Delivery.message_id)
-        .join(Contact, Contact.id == Delivery.contact_id)
-        .join(recipient, recipient.id == Delivery.person_id)
-        .outerjoin(Rendering, (Rendering.message_id == Message.id) & (Rendering.language == Delivery.language))
-        .outerjoin(author, author.id == Message.author_id)
-        .outerjoin(about, about.id == func.coalesce(Delivery.student_id, Message.student_id))
-        .where(Delivery.id.in_(delivery_ids))
-    )  # fmt: skip
+        select(Delivery, Message, Rendering, Contact, recipient, author, about, col(recipient.id).in_(staff()))
+        .join(Message, col(Message.id) == col(Delivery.message_id))
+        .join(Contact, col(Contact.id) == col(Delivery.contact_id))
+        .join(recipient, col(recipient.id) == col(Delivery.person_id))
+        .outerjoin(Rendering, (col(Rendering.message_id) == col(Message.id)) & (col(Rendering.language) == col(Delivery.language)))
+        .outerjoin(author, col(author.id) == col(Message.author_id))
+        .outerjoin(about, col(about.id) == func.coalesce(col(Delivery.student_id), col(Message.student_id)))
+        .where(col(Delivery.id).in_(delivery_ids))
+    )
     opened = {row[0].id: Envelope(*row) for row in rows}
     return [opened[delivery_id] for delivery_id in delivery_ids]
 
 
-async def written_by_family(session: AsyncSession, message: Message) -> bool:
-    """Did a guardian, or a stranger, write this?"""
-    if message.author_id is None:
-        return True
-    return bool(
-        await session.scalar(select(exists().where(PersonRole.person_id == message.author_id, PersonRole.role == Role.guardian)))
+async def imagine(session: AsyncSession, message: Message, person_id: int, contact_id: int, student_id: int | None) -> Envelope:
+    """The envelope that a message which is not written yet would have, for a preview. It has no rendering so far."""
+    recipient = await session.get_one(Person, person_id)
+    about = student_id or message.student_id
+    return Envelope(
+        delivery=Delivery(message_id=0, person_id=person_id, contact_id=contact_id, channel="", language=recipient.language),
+        message=message,
+        rendering=None,
+        contact=await session.get_one(Contact, contact_id),
+        recipient=recipient,
+        author=await session.get(Person, message.author_id) if message.author_id else None,
+        student=await session.get(Student, about) if about else None,
+        recipient_is_staff=bool(await session.scalar(staff().where(col(PersonRole.person_id) == person_id).limit(1))),
     )
+
+
+def staff() -> Select:
+    """SELECT of the ids of everyone who works for the school, also where they are guardians too."""
+    return select(col(PersonRole.person_id)).where(col(PersonRole.role) != Role.guardian)
 
 
 def word(envelope: Envelope, school: School, translator: Says) -> str:
@@ -131,23 +141,29 @@ def word(envelope: Envelope, school: School, translator: Says) -> str:
     if envelope.message.kind is Kind.reply:
         return _heard(envelope, translator)
     rendering, language = envelope.rendering, envelope.delivery.language
-    assert rendering is not None
+    if rendering is None:
+        raise NotRendered(NotRendered.__doc__)
     named = {"child": envelope.student, "guardian": envelope.recipient, "teacher": envelope.author}
     names = {field: row.name for field, row in named.items() if row}
     text = filled(rendering.text, envelope.message.fields, names, school, language, translator)
     if rendering.made_by is MadeBy.machine:
         text = labelled(text, language, translator)
-    if envelope.contact.introduced_at is None and envelope.message.kind is not Kind.system and not envelope.recipient_is_staff:
-        text = introduced(text, language, translator)
-    return text
+    return introduced(text, language, translator) if introduces(envelope) else text
+
+
+def introduces(envelope: Envelope) -> bool:
+    """Whether this text is the one that tells the family how to stop."""
+    answers = envelope.message.kind in (Kind.reply, Kind.system)
+    return envelope.contact.introduced_at is None and not answers and not envelope.recipient_is_staff
 
 
 def _heard(envelope: Envelope, translator: Says) -> str:
-    """What one person wrote to another. A teacher also reads it as it was written, because only the family's own words are certain."""
+    """What one person wrote to another. A teacher also reads it as it was written: only the family's own words are certain."""
     message, rendering, language = envelope.message, envelope.rendering, envelope.delivery.language
-    assert rendering is not None
-    if envelope.author and not envelope.author_is_guardian:
-        answer = f"{envelope.author.name}: {rendering.text}"
+    if rendering is None:
+        raise NotRendered(NotRendered.__doc__)
+    if not envelope.recipient_is_staff:
+        answer = f"{envelope.author.name if envelope.author else '?'}: {rendering.text}"
         return labelled(answer, language, translator) if rendering.made_by is MadeBy.machine else answer
     lines = [_headline(envelope, translator)]
     match rendering.made_by:

@@ -74,7 +74,7 @@ class Receipt(SQLModel, table=True):
 class HandsetText(SQLModel, table=True):
     """A text on a simulated phone. One per delivery, so that even a handset hears nothing twice."""
 
-    __tablename__ = "handset_text"
+    __tablename__ = "handset_text"  # pyright: ignore[reportAssignmentType]
 
     id: int | None = Field(default=None, primary_key=True)
     delivery_id: int = Field(unique=True)
@@ -87,7 +87,7 @@ class HandsetText(SQLModel, table=True):
 class TelegramUpdate(SQLModel, table=True):
     """A raw update, stored before it is handled. Telegram's own id is the key, so a repeated update is stored once."""
 
-    __tablename__ = "telegram_update"
+    __tablename__ = "telegram_update"  # pyright: ignore[reportAssignmentType]
 
     update_id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     payload: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))

@@ -38,7 +38,7 @@ class Person(SQLModel, table=True):
 class PersonRole(SQLModel, table=True):
     """One role of one person. A teacher may be a guardian too."""
 
-    __tablename__ = "person_role"
+    __tablename__ = "person_role"  # pyright: ignore[reportAssignmentType]
 
     person_id: int = Field(foreign_key="person.id", primary_key=True)
     role: Role = choice(Role, primary_key=True)
@@ -71,7 +71,7 @@ class Contact(SQLModel, table=True):
 class ConsentEntry(SQLModel, table=True):
     """One line of a contact's consent ledger: what changed, by which word or carrier code, where it came from, and when."""
 
-    __tablename__ = "consent_entry"
+    __tablename__ = "consent_entry"  # pyright: ignore[reportAssignmentType]
 
     id: int | None = Field(default=None, primary_key=True)
     contact_id: int = Field(foreign_key="contact.id", index=True)
@@ -102,7 +102,7 @@ class Guardianship(SQLModel, table=True):
 class Group(SQLModel, table=True):
     """A class, a bus, a club: a named set of students. `name` is how staff and the command line call it."""
 
-    __tablename__ = "student_group"
+    __tablename__ = "student_group"  # pyright: ignore[reportAssignmentType]
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True, max_length=255)
@@ -118,7 +118,7 @@ class Membership(SQLModel, table=True):
 class GroupStaff(SQLModel, table=True):
     """A teacher of a group."""
 
-    __tablename__ = "group_staff"
+    __tablename__ = "group_staff"  # pyright: ignore[reportAssignmentType]
 
     group_id: int = Field(foreign_key="student_group.id", primary_key=True)
     person_id: int = Field(foreign_key="person.id", primary_key=True, index=True)
@@ -127,7 +127,7 @@ class GroupStaff(SQLModel, table=True):
 class LinkToken(SQLModel, table=True):
     """A single-use, expiring token that joins a Telegram chat to a person. Random, so it says nothing about a family."""
 
-    __tablename__ = "link_token"
+    __tablename__ = "link_token"  # pyright: ignore[reportAssignmentType]
 
     token: str = Field(primary_key=True, max_length=64)
     person_id: int = Field(foreign_key="person.id", index=True)

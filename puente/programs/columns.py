@@ -12,10 +12,12 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 from puente.messaging import audiences, scheduling
 from puente.messaging.audiences import Audience
 from puente.models import HubError, Kind, Schedule
+from puente.translations.languages import canonical
 
 # The first Sunday of the month, in the afternoon: weekends work better for the families whom school reaches least (FACTS, trial 6).
 DAY, HOUR = "1st sun", "16"
@@ -45,9 +47,17 @@ def _read(file: Path) -> Column:
         column = Column(**tomllib.loads(file.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, TypeError, UnicodeDecodeError):
         raise BadColumn(f"{file.name} does not hold a month, a name, a title and the texts.") from None
-    if not 1 <= column.month <= 12 or "en" not in column.texts:
+    if not isinstance(column.month, int) or not 1 <= column.month <= 12 or "en" not in (texts := _texts(column)):
         raise BadColumn(f"{file.name} needs a month from 1 to 12 and a text in English.")
+    if wrong := [language for language, text in texts.items() if canonical(language) is None or not text.strip()]:
+        raise BadColumn(f"{file.name} has no text in, or does not name a language by: {', '.join(wrong)}.")
     return column
+
+
+def _texts(column: Column) -> dict[str, str]:
+    """The texts as they were read, which a file may spoil."""
+    texts = column.texts if isinstance(column.texts, dict) else {}
+    return {language: text for language, text in texts.items() if isinstance(text, str)}
 
 
 async def plan(
@@ -55,7 +65,9 @@ async def plan(
 ) -> list[Schedule]:
     """A schedule for each column. Planning again takes over changed texts and keeps what is already set to fire."""
     await audiences.check(session, audience)
-    known = {schedule.name: schedule for schedule in await session.scalars(select(Schedule).where(Schedule.kind == Kind.safety))}
+    known = {
+        schedule.name: schedule for schedule in await session.scalars(select(Schedule).where(col(Schedule.kind) == Kind.safety))
+    }
     planned = []
     for column in columns:
         rule = {"month": str(column.month), "day": DAY, "hour": HOUR}

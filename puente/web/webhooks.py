@@ -56,14 +56,15 @@ def twilio_routes(sessions: Sessions, auth_token: str, public_url: str | None, p
         if not twilio.signed(auth_token, url, form, signature, algorithm):
             log.warning("webhook.rejected", vendor="twilio")
             raise HTTPException(403, "This request was not signed by Twilio.")
-        return form
+        # PostgreSQL cannot hold the character zero, and a family's words must not be lost for it.
+        return FormData([(name, value.replace("\0", "")) for name, value in form.multi_items() if isinstance(value, str)])
 
     @router.post("/status")
     async def status(
         form: Annotated[FormData, Depends(signed_form)], request: Request, session: Annotated[AsyncSession, opened(sessions)]
     ) -> Response:
         marker = request.query_params.get("delivery", "")
-        if report := twilio.read_report(form, int(marker) if marker.isdecimal() and len(marker) < 16 else None):
+        if report := twilio.read_report(form, int(marker) if marker.isdecimal() and len(marker) < 10 else None):
             await receipts.note(session, report, now())
         return Response(status_code=204)
 
@@ -92,13 +93,21 @@ def telegram_routes(sessions: Sessions, secret: str, now: Now) -> APIRouter:
             log.warning("webhook.rejected", vendor="telegram")
             raise HTTPException(403, "This request did not come from Telegram.")
         try:
-            payload = json.loads(await _small(request))
-            await inbox.store(session, {**payload, "update_id": int(payload["update_id"])}, now())
-        except (ValueError, TypeError, KeyError):
+            payload = _read_update(await _small(request))
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             raise HTTPException(400, "This is not a Telegram update.") from None
+        await inbox.store(session, payload, now())
         return Response(status_code=200)
 
     return router
+
+
+def _read_update(body: bytes) -> dict[str, Any]:
+    payload = json.loads(body, parse_constant=int)  # refuses NaN, which Python's JSON has and PostgreSQL's has not
+    update_id = int(payload["update_id"])
+    if not 0 <= update_id < 2**63:
+        raise ValueError("no number that a table can hold")
+    return {**payload, "update_id": update_id}
 
 
 async def _small(request: Request) -> bytes:

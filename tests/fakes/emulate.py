@@ -37,6 +37,7 @@ def installed(folder: Path) -> Path:
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout.strip()
     if not version.startswith("v") or int(version[1:].split(".")[0]) < OLDEST_NODE:
         pytest.skip(f"emulate needs node {OLDEST_NODE}, and {version or 'none'} is here")
+    folder.mkdir(parents=True, exist_ok=True)
     program = folder / "node_modules" / "emulate" / "dist" / "index.js"
     if not program.exists():
         install = [npm, "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), PACKAGE]

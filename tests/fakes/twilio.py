@@ -99,7 +99,7 @@ class FakeTwilio(Loopback):
         self.release = asyncio.Event()
         self.arrived = asyncio.Event()
         self.callback_first: str | None = None
-        self._next: deque[Answer] = deque()
+        self._next: deque[Answer | None] = deque()
         self._always: dict[str, Answer] = {}
         self._client: ClientSession
 
@@ -122,8 +122,8 @@ class FakeTwilio(Loopback):
 
     # What a test tells it
 
-    def next(self, answer: Answer, times: int = 1) -> None:
-        """Answer the next requests so, whoever they are for."""
+    def next(self, answer: Answer | None, times: int = 1) -> None:
+        """Answer the next requests so, whoever they are for; with None as usual."""
         self._next.extend([answer] * times)
 
     def always(self, to: str, answer: Answer | None) -> None:

@@ -66,7 +66,7 @@ def chat(bot: Bot) -> TelegramChat:
 
 @pytest.fixture(scope="session")
 def emulate_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return installed(tmp_path_factory.mktemp("emulate"))
+    return installed(tmp_path_factory.getbasetemp() / "emulate")
 
 
 @pytest.fixture

@@ -1,0 +1,394 @@
+"""The command `puente`: what it prints, what it refuses, and that a person never reads a traceback.
+
+Most are typed inside this process, because each start of Python takes two seconds; what a process is for is started as one.
+"""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from sqlalchemy import func, select
+from sqlmodel import SQLModel
+
+from puente import app, cli
+from puente.models import Message, Task, TaskKind, database
+from puente.settings import Settings
+from tests.fakes.command import Desk, Done
+from tests.fakes.town import FAMILIES, STAFF
+from tests.translations.packs import build_pack
+
+Type = Callable[..., Done]
+ANNOUNCE = ("send", "--kind", "announcement", "--to")
+COMMANDS = ["init", "roster", "roster import", "send", "preview", "work", "report", "serve", "invite", "tasks", "translate",
+            "languages", "languages list", "languages add"]  # fmt: skip
+WORDS = {"bring": "traiga", "a": "una", "blanket": "manta", "tomorrow": "mañana", "please": "por favor"}
+
+
+@pytest.fixture
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Type]:
+    """Type a command in a folder of one's own. The database is SQLite in that folder."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"PUENTE_{name.upper()}", raising=False)
+    monkeypatch.setenv("PUENTE_PACKS_DIR", str(tmp_path / "packs"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(app, "set_up_logging", lambda level: None)
+
+    def type_(*words: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["puente", *words])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as left:
+            status = int(left.code or 0)
+        return Done(status, *capsys.readouterr())
+
+    # What a process would log is set up for that process, and this one goes on after the command.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    yield type_
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def school(typed: Type, tmp_path: Path) -> Type:
+    """The same, with a database and a school in it."""
+    write_roster(tmp_path)
+    assert typed("init").status == 0
+    assert typed("roster", "import", "roster").status == 0
+    return typed
+
+
+def write_roster(folder: Path) -> None:
+    (folder / "roster").mkdir()
+    (folder / "roster" / "families.csv").write_text(FAMILIES, "utf-8")
+    (folder / "roster" / "staff.csv").write_text(STAFF, "utf-8")
+
+
+def rows(table: type[SQLModel], url: str = "sqlite:///puente.db") -> int:
+    async def count() -> int:
+        engine = database.open_engine(url)
+        async with database.open_sessions(engine)() as session:
+            found = await session.scalar(select(func.count()).select_from(table))
+        await engine.dispose()
+        return found or 0
+
+    return asyncio.run(count())
+
+
+def read(done: Done) -> Any:
+    assert done.status == 0, done.err
+    return json.loads(done.out)
+
+
+# As processes
+
+
+async def test_a_day_at_the_desk(migrated_url: str, tmp_path: Path) -> None:
+    """The whole way on both databases, as a person types it."""
+    desk = Desk(tmp_path, {"DATABASE_URL": migrated_url})
+    write_roster(tmp_path)
+    assert "The database is ready" in (await desk.run("init")).out
+    assert read(await desk.run("roster", "import", "roster", "--json"))["changes"]["guardians"] == {
+        "added": 5,
+        "changed": 0,
+        "unchanged": 0,
+    }
+    sent = await desk.run(*ANNOUNCE, "school", "--file", "-", typed="\ufeffSchool is closed today.\r\n".encode())
+    assert sent.err == ""
+    assert sent.out.strip().isdecimal()
+    assert sent.out == f"{sent.out.strip()}\n"
+    worked = await desk.run("work", "--until-idle")
+    assert (worked.status, worked.out, worked.err) == (0, "", "")
+    report = read(await desk.run("report", sent.out.strip(), "--json"))
+    assert report["by_state"] == {"delivered": 3, "held": 1}
+
+
+async def test_before_init_and_with_a_wrong_address_it_is_one_sentence(tmp_path: Path) -> None:
+    desks = [
+        Desk(tmp_path),
+        Desk(tmp_path, {"DATABASE_URL": "postgresql://nobody:5ecret@127.0.0.1:1/none"}),
+        Desk(tmp_path, {"DATABASE_URL": "oracle://nobody:5ecret@127.0.0.1/none"}),
+        Desk(tmp_path, {"DATABASE_URL": "5ecret", "CHANNELS": "live", "TELEGRAM_TOKEN": "5ecret"}),
+    ]
+    first, *others = [(await done).sentence for done in [desk.run("tasks") for desk in desks]]
+    assert first.endswith("Type: puente init")
+    assert all("PUENTE_DATABASE_URL" in sentence for sentence in others)
+    assert not any("5ecret" in sentence for sentence in others)
+
+
+async def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    assert (await desk.run("init")).status == 0
+    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+    assert f"Port {port}" in (await desk.run("serve", "--port", str(port))).sentence
+    taken.close()
+
+
+# Help
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_every_command_explains_itself_and_its_options(typed: Type, command: str) -> None:
+    helped = typed(*command.split(), "--help")
+    assert helped.status == 0
+    assert "Usage:" in helped.out
+    shown = [line for line in helped.out.splitlines() if line.startswith("│") and " --" in line]
+    assert shown
+    assert all(len(line.strip("│ ").split("  ")) > 1 for line in shown), helped.out
+
+
+def test_the_audience_and_the_fields_are_taught_where_they_are_typed(typed: Type) -> None:
+    helped = typed("send", "--help").out
+    for word in ("group:3B", "grade:5", "student:S-17", "school", "{child}", "date=2026-12-03", "2026-12-03T15:30"):
+        assert word in helped
+
+
+# Roster
+
+
+def test_a_dry_run_changes_nothing_and_a_repeat_changes_nothing_again(typed: Type, tmp_path: Path) -> None:
+    write_roster(tmp_path)
+    typed("init")
+    dry = typed("roster", "import", "roster", "--dry-run")
+    assert "Nothing was changed" in dry.out
+    assert read(typed("roster", "import", "roster", "--json"))["changes"]["students"]["added"] == 5
+    again = read(typed("roster", "import", "roster", "--json"))
+    assert again["dry_run"] is False
+    assert {
+        noun: counts
+        for noun, counts in again["changes"].items()
+        if isinstance(counts, dict) and counts["added"] + counts["changed"]
+    } == {}
+
+
+def test_wrong_rows_are_named_by_line_and_the_good_ones_taken(typed: Type, tmp_path: Path) -> None:
+    header = FAMILIES.splitlines()[0]
+    wrong = [
+        "S-7,Mia [b]Lee[/b],3,3B,G-7,Kim Lee,mother,ko,+15055550117,records,form",
+        "S-8,Bo Lee,3,3B,G-8,Pat Lee,mother,klingonese-x,+15055550118,records,form",
+        "S-9,Al Lee,3,3B,G-9,Sam Lee,mother,en,12,records,form",
+        ",Jo Lee,3,3B,G-10,Ray Lee,mother,en,+15055550119,records,form",
+    ]
+    (tmp_path / "some.csv").write_text("\n".join([header, *wrong]), "utf-8")
+    typed("init")
+    done = typed("roster", "import", "some.csv")
+    assert done.status == 0
+    assert [line.split(":")[0] for line in done.err.splitlines() if "line" in line] == [f"some.csv, line {n}" for n in (3, 4, 5)]
+    assert "3 rows were not taken." in done.err
+    problems = read(typed("roster", "import", "some.csv", "--json"))["problems"]
+    assert [(problem["file"], problem["line"]) for problem in problems] == [("some.csv", n) for n in (3, 4, 5)]
+
+
+def test_a_roster_of_which_nothing_can_be_taken_is_a_failure(typed: Type, tmp_path: Path) -> None:
+    typed("init")
+    header = FAMILIES.splitlines()[0]
+    (tmp_path / "none.csv").write_text(
+        f"{header}\n,,,,,,,,,,\nS-1,Ana,3,3B,G-1,Rosa,mother,xx-unknown-yy,1,records,form\n", "utf-8"
+    )
+    assert typed("roster", "import", "none.csv").status == 1
+    for path in ("missing.csv", str(tmp_path / "packs")):
+        assert typed("roster", "import", path).sentence
+
+
+# Send
+
+
+def test_the_same_origin_twice_prints_the_same_number_and_writes_once(school: Type) -> None:
+    first, second = (school(*ANNOUNCE, "school", "--text", "Hello.", "--origin", "form:1") for _ in range(2))
+    assert first.out == second.out
+    assert rows(Message) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "offset"),
+    [
+        ("2027-01-15T09:00", timedelta(hours=-7)),
+        ("2027-07-15T09:00", timedelta(hours=-6)),
+        ("2027-01-15T09:00+02:00", timedelta(hours=2)),
+        ("2027-01-15T09:00Z", timedelta(0)),
+    ],
+)
+def test_a_time_without_a_zone_is_on_the_schools_clock(school: Type, at: str, offset: timedelta) -> None:
+    number = school(*ANNOUNCE, "school", "--text", "Hello.", "--at", at).out.strip()
+    told = datetime.fromisoformat(read(school("report", number, "--json"))["send_at"])
+    assert told == datetime.fromisoformat(at[:16]).replace(tzinfo=UTC) - offset
+
+
+def test_what_is_scheduled_stays_until_its_time_and_work_does_not_wait_for_it(school: Type) -> None:
+    later = school(*ANNOUNCE, "school", "--text", "Hello.", "--at", (datetime.now(UTC) + timedelta(days=1)).isoformat()).out.strip()
+    just_now = school(
+        *ANNOUNCE, "school", "--text", "Hello.", "--at", (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    ).out.strip()
+    assert school("work", "--until-idle").status == 0
+    assert read(school("report", later, "--json"))["deliveries"] == 0
+    assert read(school("report", later, "--json"))["state"] == "ready"
+    assert read(school("report", just_now, "--json"))["by_state"]["delivered"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ((*ANNOUNCE, "school", "--text", "Hi.", "--at", "tomorrow"), "--at reads like"),
+        ((*ANNOUNCE, "school", "--text", "Hi.", "--at", "2020-01-01T08:00"), "so far back"),
+        ((*ANNOUNCE, "school", "--text", "Hi.", "--at", "0001-01-01T00:00+14:00"), "so far back"),
+        ((*ANNOUNCE, "school", "--text", "Hi.", "--at", "9999-12-31T23:59-12:00"), "ten years"),
+        ((*ANNOUNCE, "school", "--text", ""), "no text"),
+        ((*ANNOUNCE, "school", "--text", "  \n"), "no text"),
+        ((*ANNOUNCE, "school"), "--text"),
+        ((*ANNOUNCE, "school", "--text", "Hi.", "--file", "x"), "--text"),
+        ((*ANNOUNCE, "school", "--file", "missing.txt"), "could not be read"),
+        ((*ANNOUNCE, "school", "--file", "picture.jpg"), "could not be read"),
+        ((*ANNOUNCE, "school", "--file", "zero.txt"), "not readable"),
+        ((*ANNOUNCE, "school", "--file", "."), "could not be read"),
+        ((*ANNOUNCE, "school", "--text", "a\udcf1o"), "not readable"),
+        ((*ANNOUNCE, "school", "--text", "Hi.", "--origin", "k" * 256), "255"),
+        ((*ANNOUNCE, "school", "--text", "Hi.", "--origin", ""), "255"),
+        ((*ANNOUNCE, "school", "--text", "Hi.", "--lang", "english!"), "not a language"),
+        ((*ANNOUNCE, "school", "--text", "Hi {name}."), "{name}"),
+        ((*ANNOUNCE, "school", "--text", "Hi.", "--field", "date"), "date=2026-12-03"),
+        ((*ANNOUNCE, "school", "--text", "On {date}.", "--field", "date=2026-02-30"), "not a date"),
+        ((*ANNOUNCE, "school", "--text", "Hi.", "--from", "T-99"), "nobody with this id"),
+        ((*ANNOUNCE, "group:[/red]", "--text", "Hi."), "[/red]"),
+        ((*ANNOUNCE, "group:9Z", "--text", "Hi."), "no group 9Z"),
+        ((*ANNOUNCE, "", "--text", "Hi."), "audience"),
+        ((*ANNOUNCE, "everybody", "--text", "Hi."), "everybody"),
+        ((*ANNOUNCE, "person:99999999999999999999", "--text", "Hi."), "not a number"),
+        (("send", "--kind", "system", "--to", "school", "--text", "Hi."), "written by Puente itself"),
+        (("send", "--kind", "reply", "--to", "school", "--text", "Hi."), "written by Puente itself"),
+        (("report", "99"), "no message with this number"),
+        (("translate", "99", "es", "--text", "Hola."), "no message with this number"),
+        (("invite", "G-1"), "Telegram is not set up"),
+        (("languages", "add", "missing.argosmodel"), "missing.argosmodel"),
+        (("languages", "add", "picture.jpg"), "picture.jpg"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else " ".join(value)[:60].encode("ascii", "replace").decode(),
+)  # fmt: skip
+def test_what_cannot_be_done_is_one_sentence_and_writes_nothing(
+    school: Type, tmp_path: Path, words: tuple[str, ...], part: str
+) -> None:
+    (tmp_path / "picture.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    (tmp_path / "zero.txt").write_bytes(b"a\0b")
+    done = school(*words)
+    assert done.status == 1
+    assert part in done.sentence
+    assert done.out == ""
+    assert rows(Message) == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("send",), ("send", "--kind", "gossip", "--to", "school"), ("send", "--at"), ("report", "one"), ("report", "0"),
+        ("report", "99999999999999999999"), ("serve", "--port", "70000"), ("fly",),
+    ],
+)  # fmt: skip
+def test_what_is_mistyped_is_explained(school: Type, words: tuple[str, ...]) -> None:
+    done = school(*words)
+    assert done.status == 2
+    assert "Traceback" not in done.err
+    assert done.err
+
+
+def test_a_text_from_windows_loses_its_mark_and_its_line_ends(school: Type, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_bytes("\ufeffSchool is closed today.\r\nThank you.\r\n".encode())
+    texts = read(school("preview", "--kind", "announcement", "--to", "group:5A", "--file", "letter.txt", "--json"))["languages"]
+    assert "\ufeff" not in texts[0]["text"]
+    assert "\r" not in texts[0]["text"]
+
+
+# Preview
+
+
+def test_a_preview_shows_every_language_and_who_is_missed_and_writes_nothing(school: Type) -> None:
+    words = ("preview", "--kind", "announcement", "--to", "school", "--text", "School is closed today.")
+    shown = school(*words).out
+    assert "Samira Haddad" in shown
+    assert "no number on file" in shown
+    assert "SMS segment" in shown
+    seen = read(school(*words, "--json"))
+    assert set(seen) == {"languages", "unreached", "segments", "cost"}
+    assert {language["language"]: language["made_by"] for language in seen["languages"]} == {
+        "en": "author", "es": "phrase", "nv": "nobody", "vi": "phrase"
+    }  # fmt: skip
+    assert seen["cost"] == round(seen["segments"] * 0.0083, 4)
+    assert [person["name"] for person in seen["unreached"]] == ["Samira Haddad"]
+    assert rows(Message) == rows(Task) == 0
+
+
+# After it was sent
+
+
+def test_a_report_holds_what_is_documented(school: Type) -> None:
+    number = school(*ANNOUNCE, "school", "--text", "School is closed today.").out.strip()
+    school("work", "--until-idle")
+    report = read(school("report", number, "--json"))
+    assert set(report) >= {
+        "message", "kind", "state", "audience", "send_at", "deliveries", "by_state", "by_language", "by_channel", "made_by",
+        "segments", "failures", "tasks",
+    }  # fmt: skip
+    assert report["by_language"]["es"] == {"delivered": 1}
+    assert report["by_channel"] == {"sms": {"delivered": 3, "held": 1}}
+    shown = school("report", number).out
+    for part in ("Spanish", "For a person:", "Samira Haddad", "no number on file"):
+        assert part in shown
+
+
+def test_what_no_machine_can_translate_waits_for_a_person_and_then_goes_out(school: Type) -> None:
+    number = school(*ANNOUNCE, "school", "--text", "School is closed today.").out.strip()
+    school("work", "--until-idle")
+    waiting = {task["language"]: task for task in read(school("tasks", "--json")) if task["kind"] == TaskKind.translate}
+    assert list(waiting) == ["nv"]
+    assert "Navajo" in school("tasks").out or "nv" in school("tasks").out
+    assert "1 text goes out" in school("translate", number, "nv", "--text", "Ólta' dá'deelkaal.").out
+    assert school("translate", number, "nv", "--text", "Again.").sentence
+    school("work", "--until-idle")
+    assert read(school("report", number, "--json"))["by_state"] == {"delivered": 4}
+    assert [task["kind"] for task in read(school("tasks", "--json"))] == [TaskKind.call]
+
+
+def test_nothing_to_do_is_said_so(school: Type) -> None:
+    assert school("tasks").out == "Nothing waits for a person.\n"
+    assert school("work", "--until-idle").out == ""
+
+
+def test_a_pack_that_is_added_translates_the_next_text_and_says_so(school: Type, tmp_path: Path) -> None:
+    assert "No language pack is installed" in school("languages", "list").out
+    build_pack(tmp_path, "en", "es", WORDS)
+    assert school("languages", "add", "translate-en_es.argosmodel").out == "Installed: English to Spanish\n"
+    assert read(school("languages", "list", "--json"))["packs"] == [["en", "es"]]
+    words = ("--kind", "announcement", "--to", "group:5A", "--text", "Please bring a blanket tomorrow.")
+    spanish = read(school("preview", *words, "--json"))["languages"][0]
+    assert spanish["made_by"] == "machine"
+    assert spanish["text"].startswith("Por favor traiga una manta mañana.\nTraducción automática.")
+    number = school("send", *words).out.strip()
+    school("work", "--until-idle")
+    assert read(school("report", number, "--json"))["by_state"] == {"delivered": 1}
+
+
+def test_a_name_is_shown_as_it_is_written(typed: Type, tmp_path: Path) -> None:
+    roster = FAMILIES.replace("Samira Haddad", "Sam [red]Had[/x]dad :school:")
+    (tmp_path / "some.csv").write_text(roster, "utf-8")
+    typed("init")
+    typed("roster", "import", "some.csv")
+    number = typed(*ANNOUNCE, "school", "--text", "School is closed today.").out.strip()
+    typed("work", "--until-idle")
+    for words in (("report", number), ("tasks",), ("preview", "--kind", "announcement", "--to", "school", "--text", "[b]Hi.")):
+        assert "Sam [red]Had[/x]dad :school:" in typed(*words).out
+
+
+def test_every_message_has_one_number_and_all_are_in_the_table(school: Type) -> None:
+    numbers = [
+        school(*ANNOUNCE, to, "--text", "Hello.").out.strip() for to in ("school", "grade:3", "student:S-1", "group:3B-student:S-1")
+    ]
+    assert len(set(numbers)) == len(numbers) == rows(Message)
+    audiences = [read(school("report", number, "--json"))["audience"] for number in numbers]
+    assert audiences == ["school", "grade:3", "student:S-1", "group:3B-student:S-1"]
+    assert col(Message.id) is not None
