@@ -20,6 +20,10 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real PostgreSQL server that ends with the tests."""
     folder = tmp_path_factory.mktemp("postgresql")
     server = pgserver.get_server(folder, cleanup_mode="delete")
+    # What is thrown away anyway need not survive a power cut.
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        server.psql(f"ALTER SYSTEM SET {setting} = off;")
+    server.psql("SELECT pg_reload_conf();")
     yield server.get_uri()
     server.cleanup()
 
@@ -38,8 +42,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def new_postgresql(postgresql: str) -> str:
-    return await create_postgresql(postgresql)
+async def new_postgresql(postgresql: str) -> AsyncIterator[str]:
+    url = await create_postgresql(postgresql)
+    yield url
+    await drop_postgresql(postgresql, url)
 
 
 async def create_postgresql(server: str, template: str = "template1") -> str:
@@ -52,6 +58,14 @@ async def create_postgresql(server: str, template: str = "template1") -> str:
     return make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
+async def drop_postgresql(server: str, url: str) -> None:
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
 @pytest.fixture(scope="session")
 def templates() -> dict[str, str]:
     """Migrating takes longer than copying, so each database is migrated once and copied for every test."""
@@ -59,18 +73,23 @@ def templates() -> dict[str, str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def migrated_url(request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path, templates: dict[str, str]) -> str:
+async def migrated_url(
+    request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path, templates: dict[str, str]
+) -> AsyncIterator[str]:
     """The URL of a database with all tables and nothing in them."""
     if request.param == "sqlite":
         if not sqlite_template.exists():
             await _migrate(f"sqlite:///{sqlite_template}")
         shutil.copy(sqlite_template, tmp_path / "puente.db")
-        return f"sqlite:///{tmp_path}/puente.db"
+        yield f"sqlite:///{tmp_path}/puente.db"
+        return
     server = request.getfixturevalue("postgresql")
     if "postgresql" not in templates:
         templates["postgresql"] = await create_postgresql(server)
         await _migrate(templates["postgresql"])
-    return await create_postgresql(server, make_url(templates["postgresql"]).database or "")
+    url = await create_postgresql(server, make_url(templates["postgresql"]).database or "")
+    yield url
+    await drop_postgresql(server, url)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from puente.messaging import audiences, composing
-from puente.messaging.channels.base import CannotTell, Heard, Outcome, Outgoing, Retry, Sent
+from puente.messaging.channels.base import CannotTell, Channel, Heard, Outcome, Outgoing, Retry, Sent
 from puente.messaging.composing import Draft
 from puente.messaging.dispatch import Dispatcher
 from puente.messaging.wording import School
@@ -168,9 +168,9 @@ class Hub:
     def __post_init__(self) -> None:
         self.dispatcher = self.another_dispatcher()
 
-    def another_dispatcher(self) -> Dispatcher:
-        """What a second process, or this one after a restart, would hold."""
-        channels = {"sms": self.sms, "telegram": self.telegram}
+    def another_dispatcher(self, **others: Channel) -> Dispatcher:
+        """What a second process, or this one after a restart, would hold. `others` take the place of the telephones."""
+        channels = {"sms": self.sms, "telegram": self.telegram, **others}
         return Dispatcher(self.sessions, channels, self.translator, SCHOOL, lambda: self.at)
 
     def wait(self, **time: float) -> None:
@@ -228,8 +228,9 @@ async def open_hub(sessions: Sessions, packs: Path, *, office: bool = True) -> H
 
 
 async def rows(sessions: Sessions, table: type[Row], *where: Any) -> list[Row]:
+    """Everything in a table, in the order in which it was written."""
     async with sessions() as session:
-        return list(await session.scalars(select(table).where(*where).order_by(table.id)))
+        return list(await session.scalars(select(table).where(*where).order_by(table.id)))  # type: ignore[attr-defined]
 
 
 def kinds(tasks: Sequence[Task]) -> list[str]:

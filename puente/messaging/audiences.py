@@ -232,7 +232,7 @@ def _number(value: str) -> int:
 def _left_out(
     terms: list[str], person: SQLColumnExpression, student: SQLColumnExpression | None = None
 ) -> list[ColumnElement[bool]]:
-    gone = [person.not_in(_persons_of(term)) for term in terms if not _is_about_students(term)]
+    gone: list[ColumnElement[bool]] = [person.not_in(_persons_of(term)) for term in terms if not _is_about_students(term)]
     if student is not None:
         gone += [student.not_in(_students_of(term)) for term in terms if _is_about_students(term)]
     return gone

@@ -357,7 +357,7 @@ async def _release(session: AsyncSession, message_id: int, channels: Collection[
     for language, problems in untranslated:
         await _ask(
             session,
-            Task(key=_translate_key(message_id, language), kind=TaskKind.translate, reason="; ".join(problems)[:255],
+            Task(key=_translate_key(message_id, language), kind=TaskKind.translation, reason="; ".join(problems)[:255],
                  message_id=message_id, language=language, created_at=at),
         )  # fmt: skip
     for person in missed:

@@ -9,7 +9,7 @@ from puente.models.base import choice, moment
 
 
 class TaskKind(enum.StrEnum):
-    translate = "translate"  # a text that could not be translated
+    translation = "translate"  # a text that could not be translated
     call = "call"  # a guardian whom no channel reaches
     repair = "repair"  # a number that is wrong
     answer = "answer"  # a message that nobody else owns

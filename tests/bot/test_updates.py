@@ -15,9 +15,10 @@ from puente.bot.updates import Listening, TelegramSaysNo
 from puente.messaging.channels.telegram import open_bot
 from puente.models import Task, TelegramUpdate
 from puente.models.database import Sessions
+from tests.fakes import on_sqlite
 from tests.fakes.telegram import FakeTelegram
 
-pytestmark = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+pytestmark = on_sqlite
 
 AT = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 CHAT = 7001

@@ -6,8 +6,13 @@ async with FakeTwilio() as twilio, Listener() as webhooks: ...
 from dataclasses import dataclass
 from typing import Self
 
+import pytest
 from aiohttp import web
 from multidict import MultiDict
+
+# For what is ours and not a database's to keep, one of the two is enough; and where one is stricter, that one is enough.
+on_sqlite = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
 
 
 class Loopback:

@@ -29,6 +29,7 @@ from puente.messaging.reports import MessageReport
 from puente.models import Contact, Kind, MessageState, Person
 from puente.settings import Settings
 from puente.translations.phrases import Phrases
+from tests.fakes.command import Desk
 from tests.fakes.telegram import FakeTelegram
 from tests.fakes.twilio import FakeTwilio
 
@@ -115,6 +116,14 @@ class Town:
         async with self.hub.sessions() as session:
             query = select(Contact).join(Person, col(Person.id) == Contact.person_id).where(col(Person.external_id) == external_id)
             return list(await session.scalars(query.order_by(col(Contact.position))))
+
+    def desk(self, folder: Path) -> Desk:
+        """Where another process of the same school is started, with Twilio alone."""
+        settings = {
+            "DATABASE_URL": self.hub.settings.database_url, "CHANNELS": "live", "TWILIO_ACCOUNT_SID": self.twilio.account_sid,
+            "TWILIO_AUTH_TOKEN": self.twilio.auth_token, "TWILIO_FROM": self.twilio.number, "TWILIO_API_URL": self.twilio.url,
+        }  # fmt: skip
+        return Desk(folder, settings)
 
     def be_hasty(self, seconds: float = 0.3) -> None:
         """Wait for Twilio's answers no longer than this, so that a story about time-outs is short."""

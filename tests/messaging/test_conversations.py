@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -42,14 +43,14 @@ async def hear(hub: Hub, heard: Heard, *programs: conversations.Program) -> int 
         return await conversations.hear(session, heard, programs)
 
 
-async def say(hub: Hub, person: str, text: str, ref: str = "SM1", **more: object) -> int | None:
+async def say(hub: Hub, person: str, text: str, ref: str = "SM1", **more: Any) -> int | None:
     """Somebody writes to us, and the two ticks come round."""
     message_id = await hear(hub, hub.heard(person, text, ref, **more))
     await hub.tick()
     return message_id
 
 
-async def teacher_says(hub: Hub, text: str, ref: str = "T1", *, teacher: str = "rivera", **more: object) -> int | None:
+async def teacher_says(hub: Hub, text: str, ref: str = "T1", *, teacher: str = "rivera", **more: Any) -> int | None:
     return await say(hub, teacher, text, ref, channel="telegram", **more)
 
 
@@ -96,7 +97,7 @@ async def test_without_a_pack_the_teacher_reads_it_untranslated_at_once_and_tran
     message_id = await say(hub, "ana", FREE)
     assert hub.telegram.read_by(RIVERA) == [f"Ana Reyes wrote:\n{FREE}\n\n{wording.NOT_TRANSLATED}"]
     (task,) = await hub.tasks()
-    assert (task.kind, task.message_id, task.language) == (TaskKind.translate, message_id, "en")
+    assert (task.kind, task.message_id, task.language) == (TaskKind.translation, message_id, "en")
 
     async with hub.sessions.begin() as session:
         assert await composing.supply(session, message_id or 0, "en", "Sofia has a fever.", hub.at) == 1

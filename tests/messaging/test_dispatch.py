@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from puente.messaging import consent, dispatch, outbox, phones
-from puente.messaging.channels.base import CannotTell, Outcome, Outgoing, Refused, Retry, Sent, Trouble
+from puente.messaging.channels.base import CannotTell, Channel, Outcome, Outgoing, Refused, Retry, Sent, Trouble
 from puente.messaging.channels.handset import Handset
 from puente.messaging.dispatch import BACKOFF, DOUBT, REST, Dispatcher, Work, next_step
 from puente.messaging.outbox import LEASE, Settlement
@@ -224,12 +224,12 @@ async def test_a_delivery_on_a_channel_that_is_gone_becomes_a_call_and_blocks_no
     assert kinds(await hub.tasks()) == ["call"]
 
 
-async def killed_at_work(hub: Hub, *, after_sending: bool) -> None:
+async def killed_at_work(hub: Hub, *, after_sending: bool, **channels: Channel) -> None:
     """A process claims everything and dies, before the channels were asked or before their answers were written down."""
     works = [work for work in await hub.dispatcher._claim() if isinstance(work, Work)]
     if after_sending:
         await asyncio.gather(*(hub.dispatcher._attempt(work) for work in works))
-    hub.dispatcher = hub.another_dispatcher()
+    hub.dispatcher = hub.another_dispatcher(**channels)
     assert await hub.dispatcher.drain() == 0, "the lease still runs"
     hub.wait(seconds=LEASE.total_seconds())
 
@@ -257,11 +257,10 @@ async def test_a_process_killed_after_sending_repeats_nothing(hub: Hub) -> None:
 @pytest.mark.parametrize("after_sending", [False, True])
 async def test_a_simulated_phone_hears_nothing_twice(hub: Hub, after_sending: bool) -> None:
     handset = Handset("sms", phones.putter(hub.sessions, "sms", lambda: hub.at))
-    hub.sms = handset
-    hub.dispatcher = hub.another_dispatcher()
+    hub.dispatcher = hub.another_dispatcher(sms=handset)
     message_id = await hub.write(NEWS, "guardian:carol", kind=Kind.urgent)
     await hub.release()
-    await killed_at_work(hub, after_sending=after_sending)
+    await killed_at_work(hub, after_sending=after_sending, sms=handset)
     await hub.dispatcher.drain()
     assert await hub.states(message_id) == {"carol": State.delivered}
     assert len(await rows(hub.sessions, HandsetText)) == 1

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from sqlmodel import col
 
 from puente.messaging import linking
 from puente.messaging.linking import VALID_FOR, NoSuchPerson

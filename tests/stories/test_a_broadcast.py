@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from puente.messaging.channels import twilio as twilio_channel
 from puente.models import Kind
+from tests.fakes import on_sqlite
 from tests.fakes.town import JOHN, LAN, ROSA, Town, folded, said
 from tests.fakes.twilio import BROKEN, DROPS, HANGS, INVALID_TO, TAKES_AND_DROPS, TAKES_AND_HANGS, TOO_MANY, Answer
 
@@ -33,6 +34,7 @@ async def test_every_guardian_reads_it_once_in_their_language(town: Town) -> Non
     assert report.made_by == {"ar": "phrase", "en": "author", "es": "phrase", "nv": "nobody", "vi": "phrase"}
 
 
+@on_sqlite
 async def test_a_text_about_a_child_comes_once_for_each(town: Town) -> None:
     await town.write("{child} is kind to others in class.", "school", Kind.progress)
     await town.settle()
@@ -59,6 +61,7 @@ async def test_reports_in_any_order_and_number_end_in_delivered(town: Town) -> N
     assert (await town.report(message)).by_state == {"delivered": 1}
 
 
+@on_sqlite
 async def test_a_forged_report_moves_nothing(town: Town) -> None:
     message = await town.write(CLOSED, "group:5A")
     await town.settle()
@@ -70,6 +73,7 @@ async def test_a_forged_report_moves_nothing(town: Town) -> None:
     assert (await town.report(message)).by_state == {"sent": 1}
 
 
+@on_sqlite
 async def test_a_family_that_the_carrier_stopped_is_not_written_to_again(town: Town) -> None:
     town.twilio.stopped.add(ROSA)
     first = await town.write(CLOSED, "group:5A")
@@ -81,6 +85,7 @@ async def test_a_family_that_the_carrier_stopped_is_not_written_to_again(town: T
     assert [form["To"] for form in town.twilio.requests] == [ROSA]
 
 
+@on_sqlite
 async def test_a_wrong_number_is_a_task_and_holds_nobody_up(town: Town) -> None:
     town.twilio.always(JOHN, INVALID_TO)
     message = await town.write(CLOSED, "group:3B")
@@ -110,6 +115,7 @@ async def test_all_arrive_exactly_once_through_twilios_bad_hour(town: Town) -> N
     assert Counter(sent.to for sent in town.twilio.accepted) == Counter([ROSA, JOHN, LAN])
 
 
+@on_sqlite
 async def test_a_busy_twilio_is_left_alone_for_as_long_as_it_asked(town: Town) -> None:
     town.twilio.next(TOO_MANY)
     message = await town.write(CLOSED, "group:5A")
@@ -124,6 +130,7 @@ async def test_a_busy_twilio_is_left_alone_for_as_long_as_it_asked(town: Town) -
     assert (await town.report(message)).by_state == {"sent": 1}
 
 
+@on_sqlite
 async def test_a_text_that_came_too_late_is_not_sent(town: Town) -> None:
     town.twilio.next(BROKEN, times=10)
     message = await town.write(CLOSED, "group:5A", Kind.urgent)
@@ -136,6 +143,7 @@ async def test_a_text_that_came_too_late_is_not_sent(town: Town) -> None:
     assert not town.twilio.accepted
 
 
+@on_sqlite
 async def test_what_a_text_is_worth_is_told_to_the_carrier(town: Town) -> None:
     await town.write(CLOSED, "group:5A", Kind.urgent)
     await town.settle()

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from puente.models import Delivery
-from tests.fakes.command import Desk
+from tests.fakes import on_sqlite
 from tests.fakes.town import Town, open_town
 from tests.fakes.twilio import HANGS, TAKES_AND_HANGS
 
@@ -18,20 +18,6 @@ FAMILIES = 200
 NUMBERS = [f"+1505555{n:04}" for n in range(100, 200)] + [f"+1575555{n:04}" for n in range(100, 200)]
 HEADER = "student_id,student_name,guardian_id,guardian_name,language,mobile,consent_source\n"
 ROSTER = HEADER + "".join(f"S-{n},Student {n},G-{n},Guardian {n},en,{number},form\n" for n, number in enumerate(NUMBERS))
-
-
-def desk(town: Town, folder: Path) -> Desk:
-    """Another process of the same school, with Twilio alone."""
-    settings = town.hub.settings
-    assert settings.twilio_auth_token
-    return Desk(
-        folder,
-        {
-            "DATABASE_URL": settings.database_url, "CHANNELS": "live", "TWILIO_ACCOUNT_SID": settings.twilio_account_sid or "",
-            "TWILIO_AUTH_TOKEN": settings.twilio_auth_token.get_secret_value(), "TWILIO_FROM": settings.twilio_from or "",
-            "TWILIO_API_URL": settings.twilio_api_url,
-        },
-    )  # fmt: skip
 
 
 async def requests(town: Town, count: int) -> None:
@@ -50,7 +36,7 @@ async def test_a_killed_worker_costs_nobody_a_text_and_sends_none_twice(migrated
         for _ in range(25):
             town.twilio.next(TAKES_AND_HANGS)
             town.twilio.next(HANGS)
-        worker = await desk(town, tmp_path).start("work")
+        worker = await town.desk(tmp_path).start("work")
         await requests(town, FAMILIES)
         worker.send_signal(signal.SIGKILL)
         await worker.communicate()
@@ -67,11 +53,12 @@ async def test_a_killed_worker_costs_nobody_a_text_and_sends_none_twice(migrated
         assert await states(town) == {"sent": FAMILIES}
 
 
+@on_sqlite
 async def test_a_worker_that_is_asked_to_stop_writes_down_what_it_has_sent(migrated_url: str, tmp_path: Path) -> None:
     async with open_town(migrated_url, tmp_path, families=ROSTER) as town:
         town.clock.at = datetime.now(UTC)
         await town.write("Hello.", "school")
-        async with desk(town, tmp_path).running("work") as worker:
+        async with town.desk(tmp_path).running("work") as worker:
             await requests(town, 50)
             worker.terminate()
         assert worker.returncode == 0

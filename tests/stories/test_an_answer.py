@@ -5,6 +5,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from puente.models import Message, Task
+from tests.fakes import on_sqlite
 from tests.fakes.town import JOHN, LAN, ROSA, STRANGER, TEACHER_CHAT, Town, folded, open_town, said
 from tests.translations.packs import install_pack
 
@@ -39,6 +40,7 @@ async def test_a_family_and_a_teacher_talk_each_in_their_language(town: Town) ->
     assert len(town.twilio.texts(JOHN)) == 1
 
 
+@on_sqlite
 async def test_free_text_is_translated_by_machine_both_ways_and_says_so(migrated_url: str, tmp_path: Path) -> None:
     install_pack(tmp_path / "packs", "es", "en", {"mi": "my", "hija": "daughter", "perdió": "lost", "el": "the", "autobús": "bus"})
     install_pack(tmp_path / "packs", "en", "es", {"we": "nosotros", "will": "vamos a", "wait": "esperar"})
@@ -80,6 +82,7 @@ async def test_after_stop_nothing_further_goes_to_that_phone(town: Town) -> None
     assert ("call", "Rosa Ruiz") in {(task.kind, task.person) for task in (await town.report(later)).tasks}
 
 
+@on_sqlite
 async def test_twilios_own_stop_is_obeyed_and_not_answered_a_second_time(town: Town) -> None:
     await broadcast(town)
     await town.twilio.hears(town.sms_url, JOHN, "STOP", OptOutType="STOP")
@@ -88,6 +91,7 @@ async def test_twilios_own_stop_is_obeyed_and_not_answered_a_second_time(town: T
     assert len(town.twilio.texts(JOHN)) == 1
 
 
+@on_sqlite
 async def test_a_forged_text_is_not_heard(town: Town) -> None:
     await broadcast(town)
     before = await messages(town)
@@ -99,6 +103,7 @@ async def test_a_forged_text_is_not_heard(town: Town) -> None:
     assert not (await town.contacts("G-1"))[0].stopped_at
 
 
+@on_sqlite
 async def test_a_strangers_text_is_a_task_and_gets_no_answer(town: Town) -> None:
     assert await town.twilio.hears(town.sms_url, STRANGER, "¿Quién es?") == 200
     await town.settle()
@@ -108,6 +113,7 @@ async def test_a_strangers_text_is_a_task_and_gets_no_answer(town: Town) -> None
     assert not town.twilio.accepted
 
 
+@on_sqlite
 async def test_a_family_may_send_a_photo(town: Town) -> None:
     await broadcast(town)
     picture = ("https://media.example/ME1", "image/jpeg")

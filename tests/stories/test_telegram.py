@@ -4,18 +4,17 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-import pytest
 from aiohttp import ClientSession
 from sqlalchemy import select, update
 
 from puente.messaging.conversations import HELP
 from puente.models import LinkToken, Message, Task, TelegramUpdate
 from puente.translations.phrases import Phrases
+from tests.fakes import on_sqlite
 from tests.fakes.telegram import BROKEN
 from tests.fakes.town import ROSA, TEACHER_CHAT, Town, open_town
 
-# What is proved here is ours and not a database's, so one of the two is enough.
-pytestmark = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
+pytestmark = on_sqlite
 
 PHRASES = Phrases()
 CHAT, OTHER, GROUP = 7002, 7003, -100200

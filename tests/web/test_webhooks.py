@@ -18,13 +18,12 @@ from puente.models import Contact, Message, Person, PersonRole, Receipt, Role, T
 from puente.models.database import Sessions
 from puente.web.site import open_site
 from puente.web.webhooks import telegram_routes, twilio_routes
+from tests.fakes import on_postgresql, on_sqlite
 
 TOKEN, SECRET, URL = "practice-auth-token", "practice-secret", "https://school.example"
 ROSA = "+15055550111"
 AT = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 FORM = "application/x-www-form-urlencoded"
-# For what is refused before any database is asked.
-any_database = pytest.mark.parametrize("migrated_url", ["sqlite"], indirect=True)
 Fields = Mapping[str, str] | list[tuple[str, str]]
 
 
@@ -155,7 +154,7 @@ async def test_a_handler_that_dies_leaves_nothing_half_done(
 
 
 @pytest.mark.parametrize("path", ["/webhooks/twilio/message", "/webhooks/twilio/status?delivery=1"])
-@any_database
+@on_sqlite
 async def test_unsigned_is_403(door: Door, sessions: Sessions, path: str) -> None:
     right = RequestValidator(TOKEN).compute_signature(f"{URL}{path}", heard("Hola"))
     for signature in (
@@ -171,7 +170,7 @@ async def test_unsigned_is_403(door: Door, sessions: Sessions, path: str) -> Non
     assert await texts(sessions) == []
 
 
-@any_database
+@on_sqlite
 async def test_a_signature_is_for_one_address_and_one_body(door: Door, sessions: Sessions) -> None:
     signature = RequestValidator(TOKEN).compute_signature(f"{URL}/webhooks/twilio/message", heard("Hola"))
     assert await door.twilio(heard("Hola", Extra="1"), signature=signature) == 403
@@ -181,7 +180,7 @@ async def test_a_signature_is_for_one_address_and_one_body(door: Door, sessions:
 
 
 @pytest.mark.parametrize("settings", ["algorithm=MD5", "garbage", "algorithm=", ",,,=,=", "é" * 100])
-@any_database
+@on_sqlite
 async def test_an_odd_algorithm_is_no_way_in(door: Door, settings: str) -> None:
     status = await door.twilio(heard("Hola"), signature="AAAA", **{"X-Twilio-Webhooks-Signature-Settings": settings})
     assert status == 403
@@ -190,7 +189,7 @@ async def test_an_odd_algorithm_is_no_way_in(door: Door, settings: str) -> None:
 @pytest.mark.parametrize(
     "content_type", ["application/json", "text/plain", "", "multipart/form-data; boundary=x", "multipart/form-data"]
 )
-@any_database
+@on_sqlite
 async def test_another_content_type_is_refused(door: Door, sessions: Sessions, content_type: str) -> None:
     signature = RequestValidator(TOKEN).compute_signature(f"{URL}/webhooks/twilio/message", heard("Hola"))
     headers = {"Content-Type": content_type, "X-Twilio-Signature": signature}
@@ -199,7 +198,7 @@ async def test_another_content_type_is_refused(door: Door, sessions: Sessions, c
     assert await texts(sessions) == []
 
 
-@any_database
+@on_sqlite
 async def test_only_post_is_taken(door: Door) -> None:
     for path in ("/webhooks/twilio/message", "/webhooks/twilio/status", "/webhooks/telegram"):
         assert await door.post(path, b"", {}, method="GET") == 405
@@ -211,7 +210,7 @@ async def test_only_post_is_taken(door: Door) -> None:
 
 
 @pytest.mark.parametrize("told", [True, False])
-@any_database
+@on_sqlite
 async def test_too_large_is_413(door: Door, told: bool) -> None:
     body = b"Body=" + b"a" * 300_000
     headers = {"Content-Type": FORM, **({"Content-Length": str(len(body))} if told else {})}
@@ -221,17 +220,18 @@ async def test_too_large_is_413(door: Door, told: bool) -> None:
 
 
 @pytest.mark.parametrize("length", ["-1", "abc", "99999999999999999999999", "٣"])
-@any_database
+@on_sqlite
 async def test_a_length_that_lies_is_no_crash(door: Door, length: str) -> None:
     headers = {"Content-Type": FORM, "Content-Length": length.encode("utf-8").decode("latin-1")}
     assert await door.post("/webhooks/twilio/message", b"Body=a", headers) in (403, 413)
 
 
-@any_database
+@on_sqlite
 async def test_a_thousand_fields_are_refused(door: Door) -> None:
     assert await door.twilio({f"Field{n}": "x" for n in range(1000)}) == 400
 
 
+@on_postgresql
 async def test_the_longest_text_and_ten_photos_are_heard(door: Door, sessions: Sessions) -> None:
     photos = {f"MediaUrl{n}": f"https://media.example/{n}" for n in range(10)} | {
         f"MediaContentType{n}": "image/jpeg" for n in range(10)
@@ -243,11 +243,13 @@ async def test_the_longest_text_and_ten_photos_are_heard(door: Door, sessions: S
 @pytest.mark.parametrize(
     "body", ["a\0b", "\x01\x02\x1b[31m", "\u202eabc", "\ufffe", "😀" * 50, " ", "\r\n\t", "'; DROP TABLE message; --", "%00"]
 )
+@on_postgresql
 async def test_odd_characters_are_heard_and_break_nothing(door: Door, sessions: Sessions, body: str) -> None:
     assert await door.twilio(heard(body)) == 200
     assert len(await texts(sessions)) == 1
 
 
+@on_postgresql
 async def test_bytes_that_are_no_utf_8_break_nothing(door: Door) -> None:
     raw = b"MessageSid=SM1&From=%2B15055550111&Body=%FF%FE%80"
     fields = {"MessageSid": "SM1", "From": ROSA, "Body": "���"}
@@ -263,7 +265,7 @@ async def test_bytes_that_are_no_utf_8_break_nothing(door: Door) -> None:
         {"NumMedia": "x", "From": ROSA},
     ],
 )  # fmt: skip
-@any_database
+@on_sqlite
 async def test_missing_fields_are_acknowledged_and_mean_nothing(door: Door, sessions: Sessions, fields: dict[str, str]) -> None:
     assert await door.twilio(fields) == 200
     assert await door.twilio(fields, "/webhooks/twilio/status") == 204
@@ -276,6 +278,7 @@ async def test_repeated_parameters_are_heard_once(door: Door, sessions: Sessions
 
 
 @pytest.mark.parametrize("marker", ["", "0", "-1", "1e9", "abc", "999999999", "9" * 15, "9" * 400, "٣", "1;2", quote("\0")])
+@on_postgresql
 async def test_a_report_with_an_odd_marker_is_kept_and_moves_nothing(door: Door, sessions: Sessions, marker: str) -> None:
     path = f"/webhooks/twilio/status?delivery={quote(marker, safe='%;')}"
     assert await door.twilio({"MessageSid": "SM1", "MessageStatus": "delivered"}, path) == 204
@@ -294,7 +297,7 @@ async def test_a_report_with_an_odd_marker_is_kept_and_moves_nothing(door: Door,
         b'{"update_id": NaN}',
     ],
 )  # fmt: skip
-@any_database
+@on_sqlite
 async def test_what_is_no_update_is_refused(door: Door, sessions: Sessions, body: bytes) -> None:
     assert await door.telegram(body) == 400
     async with sessions() as session:
@@ -302,6 +305,7 @@ async def test_what_is_no_update_is_refused(door: Door, sessions: Sessions, body
 
 
 @pytest.mark.parametrize("text", ['"a\\u0000b"', '"\\ud800"', '"\\ud83d\\ude00"', "NaN", "-Infinity", "[[[[]]]]"])
+@on_postgresql
 async def test_an_odd_update_is_kept_as_it_is_or_refused(door: Door, text: str) -> None:
     assert await door.telegram(b'{"update_id": 7, "message": {"text": %s}}' % text.encode()) in (200, 400)
 
@@ -325,7 +329,7 @@ async def test_health_without_a_database_is_503(url: str) -> None:
     await engine.dispose()
 
 
-@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
+@on_postgresql
 async def test_health_when_the_database_goes_away_while_we_run(door: Door, engine: AsyncEngine, postgresql: str) -> None:
     assert await door.post("/healthz", b"", {}, method="GET") == 200
     other = database.open_engine(postgresql).execution_options(isolation_level="AUTOCOMMIT")

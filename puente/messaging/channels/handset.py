@@ -6,7 +6,7 @@ The text is kept by a function that `app.py` hands over, so that this channel kn
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
-from puente.messaging.channels.base import CannotTell, Outgoing, Sent
+from puente.messaging.channels.base import Outgoing, Sent
 
 Put = Callable[[Outgoing], Awaitable[None]]
 
@@ -22,9 +22,8 @@ class Handset:
         await self._put(outgoing)
         return Sent(f"handset:{outgoing.delivery_id}", arrived=True)
 
-    async def look_up(self, outgoing: Outgoing, since: datetime) -> CannotTell:
-        """Never asked: a handset leaves nothing in doubt, and keeps each delivery once."""
-        return CannotTell()
+    async def look_up(self, outgoing: Outgoing, since: datetime) -> None:
+        """Sending again is always safe: a handset keeps each delivery once."""
 
     async def close(self) -> None:
         """Nothing is held open."""
