@@ -32,7 +32,6 @@ class Settings(BaseSettings):
 
     public_url: str | None = None
     school_name: str = ""
-    school_language: str = "en"
     school_region: str = "US"
     school_timezone: str = "America/Denver"
     # US list price each way, before the carriers' fees (Twilio, November 2026).

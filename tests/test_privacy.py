@@ -1,5 +1,6 @@
 """These are families: none of their names, numbers and words, and none of our secrets, stands in a log, an address or an error."""
 
+import asyncio
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,9 +117,13 @@ async def test_a_process_writes_nothing_of_a_family_to_its_terminal(migrated_url
         worker = await town.desk(tmp_path).start("work")
         assert worker.stderr
         said = b""
-        while b"delivery.attempted" not in said:
-            said += await worker.stderr.readline()
+        async with asyncio.timeout(30):
+            async for line in worker.stderr:
+                said += line
+                if b"delivery.attempted" in line:
+                    break
         worker.terminate()
         out, err = await worker.communicate()
     assert worker.returncode == 0
+    assert b"delivery.attempted" in said
     assert not told((said + out + err).decode(), town.twilio.auth_token)

@@ -5,11 +5,10 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from puente.messaging import outbox
-from puente.models import TelegramUpdate
+from puente.models import TelegramUpdate, database
 
 
 async def store(session: AsyncSession, payload: dict[str, Any], at: datetime) -> None:
     """Keep a raw update. Telegram repeats what it is not sure of; the second one changes nothing."""
-    row = TelegramUpdate(update_id=payload["update_id"], payload=payload, received_at=at).model_dump()
-    await session.execute(outbox.insert_once(session, TelegramUpdate).values(row).on_conflict_do_nothing())
+    row = TelegramUpdate(update_id=payload["update_id"], payload=payload, received_at=at)
+    await database.add_once(session, row)

@@ -18,8 +18,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from puente.bot import inbox
-from puente.messaging import outbox
-from puente.models import HubError, Task, TaskKind, TelegramUpdate
+from puente.models import HubError, Task, TaskKind, TelegramUpdate, database
 from puente.models.database import Sessions
 
 log = structlog.get_logger()
@@ -136,6 +135,4 @@ class Listening:
                 task = Task(
                     key=f"update:{update_id}", kind=TaskKind.answer, reason="A Telegram message could not be read.", created_at=at
                 )
-                await session.execute(
-                    outbox.insert_once(session, Task).values(task.model_dump(exclude={"id"})).on_conflict_do_nothing()
-                )
+                await database.add_once(session, task)

@@ -23,7 +23,20 @@ from puente.messaging import audiences, outbox, wording
 from puente.messaging.audiences import Audience, Unreached
 from puente.messaging.channels import gsm7
 from puente.messaging.policy import POLICIES
-from puente.models import Delivery, HubError, Kind, MadeBy, Message, MessageState, Person, Rendering, State, Task, TaskKind
+from puente.models import (
+    Delivery,
+    HubError,
+    Kind,
+    MadeBy,
+    Message,
+    MessageState,
+    Person,
+    Rendering,
+    State,
+    Task,
+    TaskKind,
+    database,
+)
 from puente.models.database import Sessions
 from puente.translations import fields, languages
 from puente.translations.translator import Rendered, Translator
@@ -110,7 +123,7 @@ async def write_new(session: AsyncSession, draft: Draft, at: datetime, *, state:
         expires_at=draft.expires_at or send_at + POLICIES[draft.kind].lifetime,
     )
     row = (
-        outbox.insert_once(session, Message)
+        database.insert_once(session, Message)
         .values(message.model_dump(exclude={"id"}))
         .on_conflict_do_nothing()
         .returning(col(Message.id))
@@ -152,8 +165,8 @@ async def render(sessions: Sessions, translator: Translator, message_id: int, at
                 made_by=rendered.made_by,
                 problems=list(rendered.problems),
                 made_at=at,
-            ).model_dump(exclude={"id"})
-            await session.execute(outbox.insert_once(session, Rendering).values(row).on_conflict_do_nothing())
+            )
+            await database.add_once(session, row)
 
 
 async def release_due(sessions: Sessions, translator: Translator, channels: Collection[str], at: datetime) -> int:
@@ -377,7 +390,7 @@ async def _only_staff(session: AsyncSession, who: CompoundSelect) -> bool:
 
 
 async def _ask(session: AsyncSession, task: Task) -> None:
-    await session.execute(outbox.insert_once(session, Task).values(task.model_dump(exclude={"id"})).on_conflict_do_nothing())
+    await database.add_once(session, task)
 
 
 def _translate_key(message_id: int, language: str) -> str:

@@ -15,7 +15,7 @@ from sqlmodel import col
 
 from puente.messaging import outbox
 from puente.messaging.channels.base import Heard, Trouble
-from puente.models import ConsentEntry, Contact, Delivery, Person, Task, TaskKind
+from puente.models import ConsentEntry, Contact, Delivery, Person, Task, TaskKind, database
 
 log = structlog.get_logger()
 
@@ -120,7 +120,7 @@ async def note_failure(session: AsyncSession, delivery_id: int, trouble: Trouble
         key=key, kind=kind, reason=reason, message_id=delivery.message_id, person_id=contact.person_id, contact_id=contact.id,
         language=language, created_at=at,
     )  # fmt: skip
-    await session.execute(outbox.insert_once(session, Task).values(task.model_dump(exclude={"id"})).on_conflict_do_nothing())
+    await database.add_once(session, task)
 
 
 async def _stop(session: AsyncSession, contact_ids: Sequence[int], *, by: str, source: str, at: datetime) -> None:

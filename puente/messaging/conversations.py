@@ -15,10 +15,24 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import audiences, composing, consent, outbox, wording
+from puente.messaging import audiences, composing, consent, wording
 from puente.messaging.channels.base import Heard
 from puente.messaging.composing import Draft
-from puente.models import Contact, Delivery, Kind, Message, MessageState, Person, PersonRole, Role, State, Student, Task, TaskKind
+from puente.models import (
+    Contact,
+    Delivery,
+    Kind,
+    Message,
+    MessageState,
+    Person,
+    PersonRole,
+    Role,
+    State,
+    Student,
+    Task,
+    TaskKind,
+    database,
+)
 
 log = structlog.get_logger()
 
@@ -166,7 +180,7 @@ async def _ask_someone(session: AsyncSession, heard: Heard, message_id: int, rea
         key=f"answer:{message_id}", kind=TaskKind.answer, reason=reason, message_id=message_id, created_at=heard.at,
         person_id=contact.person_id if contact else None, contact_id=contact.id if contact else None,
     )  # fmt: skip
-    await session.execute(outbox.insert_once(session, Task).values(task.model_dump(exclude={"id"})).on_conflict_do_nothing())
+    await database.add_once(session, task)
 
 
 async def _answered(session: AsyncSession, heard: Heard, contacts: Sequence[Contact]) -> Answered | None:

@@ -10,8 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import outbox
-from puente.models import ConsentEntry, Contact, HubError, LinkToken, Person
+from puente.models import ConsentEntry, Contact, HubError, LinkToken, Person, database
 
 VALID_FOR = timedelta(days=14)
 
@@ -54,7 +53,7 @@ async def link(session: AsyncSession, token: str, channel: str, address: str, at
     fresh = Contact(
         person_id=person_id, channel=channel, address=address, position=(first or 0) - 1, source="link", added_at=at, verified_at=at
     )
-    await session.execute(outbox.insert_once(session, Contact).values(fresh.model_dump(exclude={"id"})).on_conflict_do_nothing())
+    await database.add_once(session, fresh)
     contact = (
         await session.scalars(
             select(Contact).where(

@@ -14,15 +14,13 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, Result, and_, bindparam, case, func, literal, or_, select, true, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente.messaging import audiences
 from puente.messaging.channels.base import Report
 from puente.messaging.policy import POLICIES
-from puente.models import Delivery, Message, Person, State
+from puente.models import Delivery, Message, Person, State, database
 from puente.models.base import UtcDateTime
 from puente.models.deliveries import DUE
 
@@ -55,12 +53,6 @@ class Settlement:
     parts: int = 0
 
 
-def insert_once(session: AsyncSession, table: Any) -> Any:
-    """INSERT that leaves alone what a unique constraint knows already, in the database's own words."""
-    postgresql = session.get_bind().dialect.name == "postgresql"
-    return (postgresql_insert if postgresql else sqlite_insert)(table)
-
-
 async def enqueue(
     session: AsyncSession, message: Message, channels: Collection[str], at: datetime, *, per_student: bool, held: Collection[str]
 ) -> int:
@@ -79,7 +71,9 @@ async def enqueue(
         "person_id", "contact_id", "student_id", "channel", "language",
         "message_id", "state", "priority", "due_at", "attempts", "in_doubt", "parts",
     )  # fmt: skip
-    return changed(await session.execute(insert_once(session, Delivery).from_select(columns, source).on_conflict_do_nothing()))
+    return changed(
+        await session.execute(database.insert_once(session, Delivery).from_select(columns, source).on_conflict_do_nothing())
+    )
 
 
 async def release_held(session: AsyncSession, message_id: int, language: str, at: datetime) -> int:

@@ -8,9 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import outbox
 from puente.messaging.channels.base import Outgoing
-from puente.models import Contact, Delivery, HandsetText, Person
+from puente.models import Contact, Delivery, HandsetText, Person, database
 from puente.models.database import Sessions
 
 
@@ -33,9 +32,7 @@ def putter(sessions: Sessions, channel: str, now: Callable[[], datetime]) -> Cal
     async def put(outgoing: Outgoing) -> None:
         row = HandsetText(delivery_id=outgoing.delivery_id, channel=channel, address=outgoing.to, text=outgoing.text, at=now())
         async with sessions.begin() as session:
-            await session.execute(
-                outbox.insert_once(session, HandsetText).values(row.model_dump(exclude={"id"})).on_conflict_do_nothing()
-            )
+            await database.add_once(session, row)
 
     return put
 

@@ -13,7 +13,7 @@ from sqlmodel import col
 from puente.messaging import composing, outbox
 from puente.messaging.composing import Draft
 from puente.messaging.policy import POLICIES
-from puente.models import HubError, MessageState, Schedule, Task, TaskKind
+from puente.models import HubError, MessageState, Schedule, Task, TaskKind, database
 from puente.models.database import Sessions
 
 log = structlog.get_logger()
@@ -84,7 +84,7 @@ async def fire(session: AsyncSession, schedule: Schedule, occurrence: datetime, 
         # A class that is gone from the roster, say. It must not keep the other schedules from firing, nor pass unseen.
         reason = outbox.short(f"“{schedule.name}” could not be written. {error}") or ""
         task = Task(key=f"write:{draft.origin}", kind=TaskKind.answer, reason=reason, person_id=schedule.author_id, created_at=at)
-        await session.execute(outbox.insert_once(session, Task).values(task.model_dump(exclude={"id"})).on_conflict_do_nothing())
+        await database.add_once(session, task)
         log.warning("schedule.failed", schedule=schedule.id)
         return None
     log.info("schedule.fired", schedule=schedule.id, message=message_id)

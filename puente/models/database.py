@@ -6,8 +6,11 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, event, make_url
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlmodel import SQLModel
 
 from puente.models.base import HubError
 
@@ -42,6 +45,17 @@ def open_engine(url: str) -> AsyncEngine:
 
 def open_sessions(engine: AsyncEngine) -> Sessions:
     return async_sessionmaker(engine, expire_on_commit=False)
+
+
+def insert_once(session: AsyncSession, table: Any) -> Any:
+    """INSERT that leaves alone what a unique constraint knows already, in the database's own words."""
+    postgresql = session.get_bind().dialect.name == "postgresql"
+    return (postgresql_insert if postgresql else sqlite_insert)(table)
+
+
+async def add_once(session: AsyncSession, row: SQLModel) -> None:
+    """Add a row, unless a unique constraint says that it is there: then nothing changes."""
+    await session.execute(insert_once(session, type(row)).values(row.model_dump(exclude={"id"})).on_conflict_do_nothing())
 
 
 async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:

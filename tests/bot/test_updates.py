@@ -66,10 +66,13 @@ async def test_polling_survives_telegrams_bad_moments_and_our_own(
     await telegram.says(CHAT, "Good morning.")
     await telegram._set_webhook("https://before.example")
     polling = asyncio.create_task(opened(telegram.token).poll_forever())
-    async with asyncio.timeout(10):
-        await kept.wait()
-    polling.cancel()
-    await asyncio.gather(polling, return_exceptions=True)
+    try:
+        async with asyncio.timeout(10):
+            await kept.wait()
+    finally:
+        polling.cancel()
+        await asyncio.gather(polling, return_exceptions=True)
+    assert not troubles
     assert not telegram.webhook
     assert len(await stored(sessions)) <= 1
 
@@ -119,8 +122,8 @@ async def test_an_update_that_fails_again_and_again_becomes_a_task(telegram: Fak
     async with sessions.begin() as session:
         await inbox.store(session, {"update_id": 5, "message": "not a message"}, AT)
     listening = opened(telegram.token)
-    while await listening.handle_pending():
-        pass
+    for _ in range(updates.PATIENCE + 2):
+        await listening.handle_pending()
     async with sessions() as session:
         assert [(task.key, task.kind.value) for task in await session.scalars(select(Task))] == [("update:5", "answer")]
     assert (await stored(sessions))[0].attempts == updates.PATIENCE

@@ -277,8 +277,8 @@ def read_error(status: int, code: object, retry_after: str | None = None) -> Ret
         return Retry(CHECK_CREDENTIALS, trouble=Trouble.resting)
     if 400 <= status < 500:
         return Refused(f"Twilio error {number or status}")
-    # A gateway that gave up waiting does not know whether Twilio behind it took the text.
-    return Retry(f"Twilio error {number or status}", _seconds(retry_after), maybe_sent=status in (502, 504))
+    # Something broke on the way, before Twilio took the text or after: it is looked up before it is sent again.
+    return Retry(f"Twilio error {number or status}", _seconds(retry_after), maybe_sent=status >= 500)
 
 
 def read_report(form: Mapping[str, Any], delivery_id: int | None) -> Report | None:
@@ -329,8 +329,8 @@ def signed(auth_token: str, url: str, form: Any, signature: str | None, settings
         return False
     try:
         return RequestValidator(auth_token).validate(url, form, signature, algorithm=get_signature_algorithm(settings))
-    except TypeError:
-        # A file among the fields: Twilio never posts one.
+    except (TypeError, ValueError):
+        # A file among the fields, or an address that is none: Twilio never posts such.
         return False
 
 

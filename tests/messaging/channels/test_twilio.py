@@ -125,8 +125,8 @@ def test_each_code_means_the_same_in_a_callback(code: int) -> None:
     [
         (error(29999), (Refused, Trouble.none, False), "Twilio error 29999"),
         (Answer(404, body="<html>no such page</html>"), (Refused, Trouble.none, False), "Twilio error 404"),
-        (BROKEN, (Retry, Trouble.none, False), "Twilio error 20500"),
-        (Answer(503, body="busy"), (Retry, Trouble.none, False), "Twilio error 503"),
+        (BROKEN, (Retry, Trouble.none, True), "Twilio error 20500"),
+        (Answer(503, body="busy"), (Retry, Trouble.none, True), "Twilio error 503"),
         (Answer(502, body="bad gateway"), (Retry, Trouble.none, True), "Twilio error 502"),
         (Answer(504, body="gateway time-out"), (Retry, Trouble.none, True), "Twilio error 504"),
         (Answer(401, body="who are you?"), (Retry, Trouble.resting, False), "PUENTE_TWILIO_AUTH_TOKEN"),
