@@ -160,7 +160,7 @@ class Hub:
         """Web, bot and clock in one process, until it is told to stop."""
         door = _open_door(host, port)
         log.info("site.opened", port=door.getsockname()[1])
-        if self.settings.has_twilio and self.public_url is None:
+        if self.settings.channels == "live" and self.settings.has_twilio and self.public_url is None:
             log.warning(
                 "twilio.cannot_report", missing="PUENTE_PUBLIC_URL", meaning="what arrived stays unknown, and no answer is heard"
             )

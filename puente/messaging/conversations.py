@@ -144,7 +144,8 @@ async def _keep(
     person = await session.get_one(Person, contact.person_id)
     draft = Draft(
         kind=Kind.reply,
-        text=wording.media_note(heard),
+        text=heard.text,
+        fields=_media(heard),
         audience=audience,
         language=person.language,
         author_id=contact.person_id,
@@ -163,7 +164,8 @@ async def _hear_stranger(session: AsyncSession, heard: Heard) -> int | None:
     """Nobody in the roster has this address: a person at the office finds out who it is. We answer nothing by ourselves."""
     draft = Draft(
         kind=Kind.reply,
-        text=wording.media_note(heard),
+        text=heard.text,
+        fields=_media(heard),
         audience=audiences.only(),
         language=composing.UNKNOWN,
         heard_from=f"{heard.channel}:{heard.address}",
@@ -236,6 +238,11 @@ async def _ask_which_family(session: AsyncSession, heard: Heard, contact: Contac
     if message_id:
         await say(session, contact, WHICH_FAMILY, heard)
     return message_id
+
+
+def _media(heard: Heard) -> dict[str, list[str]]:
+    """Photos and recordings are never dropped silently: they are kept beside the text, which alone is translated."""
+    return {"media": [f"[{media.content_type}] {media.url}" for media in heard.media]} if heard.media else {}
 
 
 def _storable(text: str) -> str:

@@ -13,7 +13,6 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from puente.messaging.channels import gsm7
-from puente.messaging.channels.base import Heard
 from puente.models import Contact, Delivery, HubError, Kind, MadeBy, Message, Person, PersonRole, Rendering, Role, Student
 from puente.translations import fields, languages
 
@@ -163,7 +162,7 @@ def _heard(envelope: Envelope, translator: Says) -> str:
     if rendering is None:
         raise NotRendered(NotRendered.__doc__)
     if not envelope.recipient_is_staff:
-        answer = f"{envelope.author.name if envelope.author else '?'}: {rendering.text}"
+        answer = "\n".join([f"{envelope.author.name if envelope.author else '?'}: {rendering.text}", *_media(message)])
         return labelled(answer, language, translator) if rendering.made_by is MadeBy.machine else answer
     lines = [_headline(envelope, translator)]
     match rendering.made_by:
@@ -175,7 +174,12 @@ def _heard(envelope: Envelope, translator: Says) -> str:
             lines += [rendering.text, "", _said(AS_WRITTEN, language, translator), message.text]
             if rendering.made_by is MadeBy.machine:
                 lines.append(_said(MACHINE_MADE, language, translator))
-    return "\n".join(lines)
+    return "\n".join([*lines, *_media(message)])
+
+
+def _media(message: Message) -> list[str]:
+    """The photos and recordings that came with it, each with its type and where it lies."""
+    return message.fields.get("media", [])
 
 
 def _headline(envelope: Envelope, translator: Says) -> str:
@@ -189,8 +193,3 @@ def _headline(envelope: Envelope, translator: Says) -> str:
 
 def _said(phrase: str, language: str, translator: Says) -> str:
     return translator.say(phrase, language) or phrase
-
-
-def media_note(heard: Heard) -> str:
-    """Photos and recordings are never dropped silently: their type and place stand under the text."""
-    return "\n".join([heard.text, *(f"[{media.content_type}] {media.url}" for media in heard.media)]).strip()

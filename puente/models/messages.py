@@ -45,8 +45,9 @@ class Message(SQLModel, table=True):
 
     `text` may hold typed fields in braces; `fields` gives their values. `audience` is a question answered at send time.
     `origin` says what caused it (`sms:SM…`, `schedule:7:2026-03-01T15:00Z`) and is unique: the same cause writes one message.
-    A message of kind reply was heard: its text is literal, `heard_on` is the contact it came from, and a stranger's has neither
-    contact nor author but `heard_from`, the channel and address in one word. `student_id` is whom it is about, where that is known.
+    A message of kind reply was heard: its text is literal, and its `fields` list the photos that came with it. `heard_on` is the
+    contact it came from; a stranger's has neither contact nor author but `heard_from`, the channel and address in one word.
+    `student_id` is whom it is about, where that is known.
     """
 
     id: int | None = Field(default=None, primary_key=True)

@@ -253,12 +253,20 @@ async def test_a_photo_without_words_is_kept_and_the_family_is_told(hub: Hub) ->
     message_id = await say(hub, "ana", "", media=(photo,))
     async with hub.sessions() as session:
         kept = await session.get_one(Message, message_id)
-    assert kept.text == "[image/jpeg] https://example.org/photo"
+    assert (kept.text, kept.fields) == ("", {"media": ["[image/jpeg] https://example.org/photo"]})
     assert "https://example.org/photo" in hub.telegram.read_by(RIVERA)[0]
     assert hub.sms.read_by(ANA)[1] == hub.translator.say(conversations.UNREADABLE, "es")
     await hub.mark("ana", stopped_at=hub.at)
     await say(hub, "ana", "", "SM2", media=(photo,))
     assert len(hub.sms.read_by(ANA)) == 2, "who has stopped is told nothing more"
+
+
+async def test_a_photo_beside_words_does_not_keep_them_from_being_translated(hub: Hub) -> None:
+    await hub.send(NEWS, "guardian:ana", author="rivera")
+    await say(hub, "ana", "Gracias.", media=(Media("https://example.org/photo", "image/jpeg"),))
+    read = hub.telegram.read_by(RIVERA)[0]
+    assert "Thank you." in read
+    assert read.endswith("[image/jpeg] https://example.org/photo")
 
 
 async def test_a_program_that_claims_an_answer_stops_its_way_to_the_teacher(hub: Hub) -> None:
