@@ -43,6 +43,7 @@ from puente.models import (
     State,
     Student,
     Task,
+    TaskKind,
 )
 from puente.programs import columns
 from puente.settings import Settings
@@ -235,15 +236,15 @@ async def _carry_out(hub: Hub, message_id: int, *, show: int) -> None:
     arrived = await _texts(hub, message_id)
     _show(_one_per_language(arrived)[:show])
     async with hub.sessions() as session:
-        held = (
-            await session.execute(
-                select(col(Delivery.language)).where(col(Delivery.message_id) == message_id, col(Delivery.state) == State.held)
-            )
-        ).scalars()
-        waiting = sorted({languages.name(language) for language in held})
+        asked = list(await session.scalars(select(Task).where(col(Task.message_id) == message_id)))
+    waiting = sorted(languages.name(task.language or "") for task in asked if task.kind is TaskKind.translation)
+    calls = sum(task.kind is TaskKind.call for task in asked)
     spoken = len({shown.language for shown in arrived})
-    console.print(f"[bold]{len(arrived)}[/] phones, [bold]{spoken}[/] {'language' if spoken == 1 else 'languages'}.", end=" ")
-    console.print(f"[yellow]Waiting for a person's translation: {', '.join(waiting)}.[/]" if waiting else "Nobody is left out.")
+    console.print(f"[bold]{len(arrived)}[/] phones, [bold]{spoken}[/] {'language' if spoken == 1 else 'languages'}.")
+    if waiting:
+        console.print(f"[yellow]Waiting for a person's translation: {', '.join(waiting)}.[/]")
+    if calls:
+        console.print(f"[yellow]Without a number: {calls} guardians, whom somebody is asked to call.[/]")
 
 
 async def _hear(hub: Hub, contact: Contact, text: str, ref: str, reply_ref: str | None = None) -> None:
@@ -356,7 +357,7 @@ def _phone(shown: Shown) -> Panel:
     foot = " · ".join(part for part in (languages.name(shown.language), channel) if part)
     return Panel(
         body, title=Text(shown.name, style="bold"), title_align="left", subtitle=Text(foot, style="dim"), subtitle_align="right",
-        width=44, box=box.ROUNDED, border_style="cyan", padding=(0, 1),
+        width=38, box=box.ROUNDED, border_style="cyan", padding=(0, 1),
     )  # fmt: skip
 
 
