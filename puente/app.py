@@ -218,7 +218,7 @@ async def open_hub(
 
 
 def _school(settings: Settings) -> School:
-    return School(settings.school_name, settings.fold_accents)
+    return School(settings.school_name, settings.fold_accents, settings.school_region)
 
 
 async def _prepare(engine: AsyncEngine, fresh: bool) -> None:

@@ -40,10 +40,11 @@ class Says(Protocol):
 
 @dataclass(frozen=True)
 class School:
-    """What the hub says of the school itself, and whether its texts may lose an accent to save a part (channels/gsm7.py)."""
+    """The school: its name, whether its texts may lose an accent to save a part (channels/gsm7.py), and its country."""
 
     name: str
     fold_accents: bool = True
+    region: str = "US"
 
 
 def stop_word(language: str) -> str:
@@ -63,7 +64,8 @@ def check_fields(text: str, given: Mapping[str, Any], *, has_author: bool) -> No
 
 
 def filled(text: str, given: Mapping[str, Any], names: Mapping[str, str], school: School, language: str, translator: Says) -> str:
-    return fields.fill(text, {**given, **names, "school": school.name}, language, translator.say)
+    reader = languages.in_region(language, school.region)
+    return fields.fill(text, {**given, **names, "school": school.name}, reader, translator.say)
 
 
 def as_sent(text: str, channel: str, school: School) -> str:

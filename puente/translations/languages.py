@@ -89,6 +89,17 @@ def _usual_script(language: langcodes.Language) -> str:
     return next((subtag for subtag in likely.split("_") if len(subtag) == 4), "")
 
 
+@lru_cache(maxsize=1024)
+def in_region(tag: str, region: str) -> str:
+    """The tag as it is written where the family lives, where CLDR knows that: es in the US says 3:30 p.m., and es alone 15:30."""
+    here = f"{tag}-{region}"
+    try:
+        known = langcodes.Language.get(tag).territory is None and Locale.parse(here, sep="-")
+    except (UnknownLocaleError, ValueError):
+        return tag
+    return here if known else tag
+
+
 def _shorter(tag: str) -> Iterator[str]:
     with suppress(LanguageTagError):
         tag = langcodes.standardize_tag(tag)

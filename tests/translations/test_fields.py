@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from puente.models import HubError
+from puente.translations import languages
 from puente.translations.fields import BadField, UnknownField, UnknownPhrase, fill, names
 
 WORDS = {("proficient", "es"): "competente", ("Room {number}", "es"): "Salón {number}", ("proficient", "en"): "proficient"}
@@ -112,3 +113,24 @@ def test_a_word_that_the_catalogue_lacks_is_never_said_in_english():
 def test_every_field_gets_its_value_exactly_once(values: dict[str, str], between: str):
     template = between.join(f"{{{name}}}" for name in values)
     assert fill(template, values, "en", say) == between.join(values.values())
+
+
+@pytest.mark.parametrize(
+    ("tag", "region", "written"),
+    [
+        ("es", "US", "es-US"),
+        ("es-MX", "US", "es-MX"),
+        ("en", "US", "en-US"),
+        ("vi", "US", "vi"),
+        ("nv", "US", "nv-US"),
+        ("fr", "CA", "fr-CA"),
+        ("es", "XX", "es"),
+    ],
+)
+def test_a_language_is_written_as_where_the_family_lives_if_cldr_knows_how(tag: str, region: str, written: str) -> None:
+    assert languages.in_region(tag, region) == written
+
+
+def test_a_family_in_the_us_reads_the_time_on_the_clock_they_use() -> None:
+    reader = languages.in_region("es", "US")
+    assert fill("{time}", {"time": {"time": "15:30"}}, reader, say) == "3:30 p.m."
