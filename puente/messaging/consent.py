@@ -16,6 +16,7 @@ from sqlmodel import col
 from puente.messaging import outbox
 from puente.messaging.channels.base import Heard, Trouble
 from puente.models import ConsentEntry, Contact, Delivery, Person, Task, TaskKind, database
+from puente.translations import languages
 
 log = structlog.get_logger()
 
@@ -57,7 +58,8 @@ WORDS: dict[Wish, str] = {
     """,
 }
 
-# The words that our own sentences name, in the reader's language.
+# The words that our own sentences name: one of the above in the reader's language. STOP and START always work too.
+STOP_WORD = {"ar": "توقف", "es": "ALTO", "fr": "ARRET", "pt": "PARAR", "ru": "СТОП", "vi": "DUNG", "zh": "停止"}
 START_WORD = "START"
 
 ASKED_TO_STOP = "This contact asked us to stop."
@@ -77,6 +79,11 @@ _WISHES: dict[str, Wish] = {
 def wish_of(text: str) -> Wish | None:
     """STOP, START or HELP, if the whole text is one of the words: "we must STOP this bill" is not an opt-out."""
     return _WISHES.get(folded(text))
+
+
+def stop_word(language: str) -> str:
+    """The word that a family who reads this language is told to answer with."""
+    return STOP_WORD.get(languages.written(language)[0], "STOP")
 
 
 async def obey(session: AsyncSession, wish: Wish, contacts: Sequence[Contact], heard: Heard) -> None:

@@ -94,7 +94,7 @@ async def hear(session: AsyncSession, heard: Heard, programs: Sequence[Program] 
 async def say(session: AsyncSession, contact: Contact, phrase: str, heard: Heard, *, school: str = "") -> None:
     """Say one of the hub's own sentences to a contact, in its person's language."""
     person = await session.get_one(Person, contact.person_id)
-    fields = {"stop": wording.stop_word(person.language), "start": consent.START_WORD, "school": school}
+    fields = {"stop": consent.stop_word(person.language), "start": consent.START_WORD, "school": school}
     draft = Draft(
         kind=Kind.system,
         text=phrase,

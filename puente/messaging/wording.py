@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from puente.messaging import consent
 from puente.messaging.channels import gsm7
 from puente.models import Contact, Delivery, HubError, Kind, MadeBy, Message, Person, PersonRole, Rendering, Role, Student
 from puente.translations import fields, languages
@@ -25,7 +26,6 @@ WROTE_ABOUT = "{guardian} wrote about {child}:"
 WROTE = "{guardian} wrote:"
 AS_WRITTEN = "As it was written:"
 NOT_TRANSLATED = "This is not translated yet. A person has been asked to do it."
-STOP_WORD = {"ar": "توقف", "es": "ALTO", "fr": "ARRET", "pt": "PARAR", "ru": "СТОП", "vi": "DUNG", "zh": "停止"}
 
 
 class NotRendered(HubError):
@@ -45,11 +45,6 @@ class School:
     name: str
     fold_accents: bool = True
     region: str = "US"
-
-
-def stop_word(language: str) -> str:
-    """The word in this language that stops messages. STOP always works too."""
-    return STOP_WORD.get(languages.written(language)[0], "STOP")
 
 
 def names_the_child(text: str) -> bool:
@@ -75,13 +70,13 @@ def as_sent(text: str, channel: str, school: School) -> str:
 
 def labelled(text: str, language: str, translator: Says) -> str:
     """Machine translation is named as such (Title VI guidance; FACTS, "Records and law")."""
-    return f"{text}\n{translator.say(MACHINE_MADE, language) or MACHINE_MADE}"
+    return f"{text}\n{_said(MACHINE_MADE, language, translator)}"
 
 
 def introduced(text: str, language: str, translator: Says) -> str:
     """The first text to a contact says how to stop. The line and its keyword are human-written in every language we have."""
     said = translator.say(HOW_TO_STOP, language)
-    return f"{text}\n{(said or HOW_TO_STOP).replace('{stop}', stop_word(language) if said else 'STOP')}"
+    return f"{text}\n{(said or HOW_TO_STOP).replace('{stop}', consent.stop_word(language) if said else 'STOP')}"
 
 
 @dataclass(frozen=True)

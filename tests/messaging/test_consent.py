@@ -199,3 +199,9 @@ async def test_a_failure_in_many_words_is_kept_in_as_many_as_fit(hub: Hub) -> No
         await note(session, Report("sms", delivery.ref or "", "failed", "failed", reason="No " * 200), NOON)
     assert kinds(await hub.tasks()) == ["repair", "call"]
     assert consent.ASKED_TO_STOP not in {delivery.reason for delivery in await hub.deliveries()}
+
+
+@pytest.mark.parametrize("word", ["STOP", *consent.STOP_WORD.values()])
+def test_the_word_that_we_tell_a_family_to_answer_with_is_one_that_we_obey(word: str) -> None:
+    assert consent.wish_of(word) == "stop"
+    assert consent.wish_of(consent.START_WORD) == "start"
