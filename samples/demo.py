@@ -108,8 +108,9 @@ async def enrol(hub: Hub) -> None:
 
 
 async def progress_update(hub: Hub) -> None:
-    _scene("A progress update", f"Ms. Ortiz writes in English about one child, whose guardians read {await _two_languages(hub)}.")
     student = await _child_with_two_languages(hub)
+    read = await _languages_around(hub, student)
+    _scene("A progress update", f"Ms. Ortiz writes in English about one child, whose guardians read {read}.")
     fields = {"subject": {"word": "reading"}, "level": {"word": "developing"}}
     await _send(hub, Kind.progress, _letter("progress"), f"student:{student.external_id}", fields, show=4)
 
@@ -294,8 +295,7 @@ async def _child_with_two_languages(hub: Hub) -> Student:
         return (await session.scalars(query.limit(1))).one()
 
 
-async def _two_languages(hub: Hub) -> str:
-    student = await _child_with_two_languages(hub)
+async def _languages_around(hub: Hub, student: Student) -> str:
     async with hub.sessions() as session:
         query = (
             select(col(Person.language))

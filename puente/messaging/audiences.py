@@ -77,10 +77,7 @@ def written(audience: Audience) -> str:
 async def check(session: AsyncSession, audience: Audience) -> None:
     """Refuse a term that names nobody: a mistyped group must not become a silence."""
     for term in audience["any"] + audience["except"]:
-        source = _students_of(term) if _is_about_students(term) else _persons_of(term)
-        known = col(Group.name) == _value(term) if term.startswith("group:") else None  # an empty class is not a mistake
-        query = select(exists(source)) if known is None else select(exists().where(known))
-        if not await session.scalar(query):
+        if not await session.scalar(select(exists(_named(term)))):
             raise UnknownAudience(
                 f"The roster has no {term.replace(':', ' ')}." if ":" in term else "The roster has no students yet."
             )
@@ -189,6 +186,13 @@ def _is_about_students(term: str) -> bool:
 
 def _value(term: str) -> str:
     return term.partition(":")[2]
+
+
+def _named(term: str) -> Select:
+    """SELECT of what a term names. That is the class itself, not its students: an empty class is not a mistake."""
+    if term.startswith("group:"):
+        return select(col(Group.id)).where(col(Group.name) == _value(term))
+    return _students_of(term) if _is_about_students(term) else _persons_of(term)
 
 
 def _students_of(term: str) -> Select:

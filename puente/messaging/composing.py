@@ -98,11 +98,7 @@ async def write(session: AsyncSession, draft: Draft, at: datetime, *, state: Mes
 
 async def write_new(session: AsyncSession, draft: Draft, at: datetime, *, state: MessageState) -> int | None:
     """Store a message and return its id, or None where its origin has written one already."""
-    if not draft.text.strip() and not draft.heard_on and not draft.heard_from:
-        raise EmptyText(EmptyText.__doc__)
-    if draft.kind is not Kind.reply:
-        wording.check_fields(draft.text, draft.fields, has_author=draft.author_id is not None)
-    prepared = {_language(language): _same_fields(draft.text, text) for language, text in draft.renderings.items()}
+    prepared = _prepared(draft)
     await audiences.check(session, draft.audience)
     send_at = draft.send_at or at
     message = Message(
@@ -237,10 +233,7 @@ async def preview(
     sessions: Sessions, translator: Translator, draft: Draft, channels: Collection[str], values: wording.School, at: datetime
 ) -> Preview:
     """Every language's text, what it costs and who cannot be reached. Writes nothing."""
-    if not draft.text.strip():
-        raise EmptyText(EmptyText.__doc__)
-    wording.check_fields(draft.text, draft.fields, has_author=draft.author_id is not None)
-    prepared = {_language(language): _same_fields(draft.text, text) for language, text in draft.renderings.items()}
+    prepared = _prepared(draft)
     message = Message(
         kind=draft.kind, text=draft.text, fields=dict(draft.fields), language=_language(draft.language), author_id=draft.author_id,
         student_id=draft.student_id, created_at=at, send_at=at,
@@ -289,6 +282,15 @@ async def _say_again(session: AsyncSession, message: Message, language: str, tex
         )  # fmt: skip
         await write(session, again, at, state=MessageState.ready)
     return len(readers)
+
+
+def _prepared(draft: Draft) -> dict[str, str]:
+    """The texts that a person prepared, by language, if the draft can be written at all. What was heard is taken as it is."""
+    if not draft.text.strip() and not draft.heard_on and not draft.heard_from:
+        raise EmptyText(EmptyText.__doc__)
+    if draft.kind is not Kind.reply:
+        wording.check_fields(draft.text, draft.fields, has_author=draft.author_id is not None)
+    return {_language(language): _same_fields(draft.text, text) for language, text in draft.renderings.items()}
 
 
 def _same_fields(text: str, translation: str) -> str:
@@ -368,18 +370,18 @@ async def _release(session: AsyncSession, message_id: int, channels: Collection[
     missed = await audiences.unreached(session, who, channels, POLICIES[message.kind])
     await outbox.enqueue(session, message, channels, at, per_student=per_student, held=held)
     for language, problems in untranslated:
-        await _ask(
-            session,
-            Task(key=_translate_key(message_id, language), kind=TaskKind.translation, reason="; ".join(problems)[:255],
-                 message_id=message_id, language=language, created_at=at),
+        task = Task(
+            key=_translate_key(message_id, language), kind=TaskKind.translation, reason=outbox.short("; ".join(problems)) or "",
+            message_id=message_id, language=language, created_at=at,
         )  # fmt: skip
+        await database.add_once(session, task)
+    kind = TaskKind.answer if message.kind is Kind.reply else TaskKind.call
     for person in missed:
-        kind = TaskKind.answer if message.kind is Kind.reply else TaskKind.call
-        await _ask(
-            session,
-            Task(key=f"{kind}:{message_id}:{person.person_id}", kind=kind, reason=person.reason, message_id=message_id,
-                 person_id=person.person_id, language=person.language, created_at=at),
+        task = Task(
+            key=f"{kind}:{message_id}:{person.person_id}", kind=kind, reason=person.reason, message_id=message_id,
+            person_id=person.person_id, language=person.language, created_at=at,
         )  # fmt: skip
+        await database.add_once(session, task)
     log.info("message.released", message=message_id, kind=message.kind.value, untranslated=len(untranslated), unreached=len(missed))
     return True
 
@@ -387,10 +389,6 @@ async def _release(session: AsyncSession, message_id: int, channels: Collection[
 async def _only_staff(session: AsyncSession, who: CompoundSelect) -> bool:
     wanted = who.subquery()
     return not await session.scalar(select(select(wanted).where(wanted.c.person_id.not_in(wording.staff())).exists()))
-
-
-async def _ask(session: AsyncSession, task: Task) -> None:
-    await database.add_once(session, task)
 
 
 def _translate_key(message_id: int, language: str) -> str:

@@ -206,12 +206,13 @@ class Dispatcher:
         at = self._now()
         await outbox.settle(session, [settlement for *_, settlement in settled], at)
         introduced = [work.contact_id for work, outcome, _ in settled if work.introduces and isinstance(outcome, Sent)]
-        await session.execute(
-            update(Contact)
-            .where(col(Contact.id).in_(introduced), col(Contact.introduced_at).is_(None))
-            .values(introduced_at=at)
-            .execution_options(synchronize_session=False)
-        )
+        if introduced:  # a family is told once how to stop, so most batches have none
+            await session.execute(
+                update(Contact)
+                .where(col(Contact.id).in_(introduced), col(Contact.introduced_at).is_(None))
+                .values(introduced_at=at)
+                .execution_options(synchronize_session=False)
+            )
         for work, outcome, settlement in settled:
             if settlement.state is State.failed:
                 trouble = outcome.trouble if isinstance(outcome, Refused) else Trouble.none

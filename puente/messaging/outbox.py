@@ -117,6 +117,8 @@ async def claim(session: AsyncSession, at: datetime, limit: int, resting: Collec
 
 async def settle(session: AsyncSession, settlements: Sequence[Settlement], at: datetime) -> None:
     """Write down a batch of answers. A report that overtook its answer has moved the row on; then only what was said is new."""
+    if not settlements:
+        return
     table = Delivery.__table__  # type: ignore[attr-defined]
     now = literal(at, UtcDateTime())
     still_ours = table.c.state == State.sending
@@ -139,17 +141,16 @@ async def settle(session: AsyncSession, settlements: Sequence[Settlement], at: d
             delivered_at=case((and_(still_ours, forward == State.delivered), now), else_=table.c.delivered_at),
         )
     )
-    if settlements:
-        await session.execute(
-            statement,
-            [
-                {
-                    "row_id": s.delivery_id, "new_state": s.state, "new_ref": s.ref, "new_reason": short(s.reason),
-                    "new_due_at": s.due_at, "new_in_doubt": s.in_doubt, "new_text": s.text, "new_parts": s.parts or None,
-                }
-                for s in settlements
-            ],
-        )  # fmt: skip
+    await session.execute(
+        statement,
+        [
+            {
+                "row_id": s.delivery_id, "new_state": s.state, "new_ref": s.ref, "new_reason": short(s.reason),
+                "new_due_at": s.due_at, "new_in_doubt": s.in_doubt, "new_text": s.text, "new_parts": s.parts or None,
+            }
+            for s in settlements
+        ],
+    )  # fmt: skip
 
 
 async def advance(session: AsyncSession, report: Report, at: datetime) -> int | None:

@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from puente.messaging import audiences
 from puente.messaging.composing import NoSuchMessage
-from puente.models import Delivery, MadeBy, Message, Person, Rendering, State, Task
+from puente.models import Delivery, Message, Person, Rendering, State, Task
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,6 @@ async def report(session: AsyncSession, message_id: int) -> MessageReport:
     result.failures.extend(await _failures(session, message_id))
     result.tasks.extend(await _tasks(session, message_id))
     return result
-
-
-def untranslated(result: MessageReport) -> list[str]:
-    """The languages in which nobody could read this message yet."""
-    return [language for language, made_by in result.made_by.items() if made_by == MadeBy.nobody.value]
 
 
 def _add(counts: dict[str, int], state: str, count: int) -> None:
