@@ -24,15 +24,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col
 
-from puente.messaging import composing, outbox, phones, scheduling
+from puente.messaging import composing, digests, metrics, outbox, phones, scheduling
 from puente.messaging.channels.base import Channel
 from puente.messaging.channels.handset import Handset
 from puente.messaging.channels.twilio import TwilioSms
 from puente.messaging.conversations import Program
 from puente.messaging.dispatch import Dispatcher
-from puente.messaging.wording import School
-from puente.models import HubError, Message, MessageState, Schedule, TelegramUpdate, database
+from puente.messaging.policy import URGENT
+from puente.messaging.school import School
+from puente.messaging.senders import NO_LIMIT, PER_CHAT, Pace, rate_of
+from puente.models import Delivery, HubError, Message, MessageState, Schedule, TelegramUpdate, database
 from puente.models.database import Sessions
+from puente.models.deliveries import SAVED
 from puente.settings import BadSettings, Settings, read_settings
 from puente.translations.engine import Engine
 from puente.translations.phrases import Phrases
@@ -48,11 +51,10 @@ log = structlog.get_logger()
 PROGRAMS: Sequence[Program] = ()
 
 # How often each tick comes round, in seconds. Each is skipped while its last run is still going.
-EVERY = {"fire": 5.0, "listen": 0.5, "release": 1.0, "dispatch": 0.5}
+EVERY = {"fire": 5.0, "listen": 0.5, "bundle": 30.0, "release": 1.0, "dispatch": 0.5}
 
 # How long, in seconds, the ticks under way are waited for at the end: longer than any channel waits for an answer.
 LAST_WAIT = 30
-FAR_AWAY = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass
@@ -74,6 +76,11 @@ class Hub:
         return _school(self.settings)
 
     @property
+    def paces(self) -> dict[str, Pace]:
+        """The school's lines, with what each can carry."""
+        return paces_of(self.settings, self.channels)
+
+    @property
     def public_url(self) -> str | None:
         return self.settings.public_url
 
@@ -83,15 +90,18 @@ class Hub:
     async def listen(self) -> int:
         return await self.listening.handle_pending() if self.listening else 0
 
+    async def bundle(self) -> int:
+        return await digests.write_due(self.sessions, self.translator, self.school, self.now())
+
     async def release(self) -> int:
-        return await composing.release_due(self.sessions, self.translator, self.channels, self.now())
+        return await composing.release_due(self.sessions, self.translator, self.channels, self.school, self.now())
 
     async def dispatch(self) -> int:
         return await self.dispatcher.drain()
 
     async def tick(self) -> int:
         """Do everything that is due now. Returns how much that was."""
-        return await self.fire() + await self.listen() + await self.release() + await self.dispatch()
+        return await self.fire() + await self.listen() + await self.bundle() + await self.release() + await self.dispatch()
 
     async def busy(self) -> bool:
         """Is anything due, in flight, or about to be tried again?"""
@@ -99,17 +109,20 @@ class Hub:
         waiting: list[Select[Any]] = [
             select(col(Message.id)).where(col(Message.state) == MessageState.ready, col(Message.send_at) <= at),
             select(col(Schedule.id)).where(col(Schedule.next_at) <= at),
+            select(col(Delivery.id)).where(SAVED, col(Delivery.due_at) <= at),
         ]
         if self.listening:
             waiting.append(select(col(TelegramUpdate.update_id)).where(col(TelegramUpdate.handled_at).is_(None)))
         async with self.sessions() as session:
             return any([await session.scalar(select(query.exists())) for query in waiting]) or await outbox.busy(session, at)
 
-    async def work(self, *, until_idle: bool = False) -> int:
-        """The ticks: for ever, or until nothing is due or in flight. Returns how much was done."""
+    async def work(self, *, until_idle: bool = False, metrics_port: int | None = None) -> int:
+        """The ticks: for ever, or until nothing is due or in flight. Returns how much was done.
+
+        A worker that goes on for ever shows on `metrics_port` of this machine, and nowhere else, how it does.
+        """
         if not until_idle:
-            async with self.clock():
-                await stopped()
+            await self._work_until_stopped(metrics_port)
             return 0
         done = 0
         while True:
@@ -119,6 +132,17 @@ class Hub:
                 if not await self.busy():
                     return done
                 await asyncio.sleep(0.2)
+
+    async def _work_until_stopped(self, metrics_port: int | None) -> None:
+        if metrics_port is None:
+            async with self.clock():
+                await stopped()
+            return
+        door = _open_door("127.0.0.1", metrics_port, "--metrics-port")
+        log.info("metrics.opened", port=door.getsockname()[1])
+        site = open_site(self.sessions, [], self.now, self.metrics_token)
+        async with self.clock():
+            await _Server(uvicorn.Config(site, log_config=None, access_log=False)).serve(sockets=[door])
 
     @contextlib.asynccontextmanager
     async def clock(self) -> AsyncIterator[None]:
@@ -140,7 +164,7 @@ class Hub:
 
     async def _finish(self, running: Iterable[asyncio.Lock]) -> None:
         """Let the batch under way be the last, and its answers be written down: cut off, each of its texts would be in doubt."""
-        self.dispatcher.resting = dict.fromkeys(self.channels, FAR_AWAY)
+        self.dispatcher.closing = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WAIT):
                 for tick in running:
@@ -151,10 +175,15 @@ class Hub:
         routers = []
         if self.settings.twilio_auth_token:
             token = self.settings.twilio_auth_token.get_secret_value()
-            routers.append(twilio_routes(self.sessions, token, self.public_url, PROGRAMS, self.now))
+            routers.append(
+                twilio_routes(
+                    self.sessions, token, self.public_url, PROGRAMS, self.now, senders=self.channels,
+                    urgent_sender=self.settings.urgent_sender,
+                )
+            )  # fmt: skip
         if self.listening:
             routers.append(telegram_routes(self.sessions, self.telegram_secret, self.now))
-        return open_site(self.sessions, routers)
+        return open_site(self.sessions, routers, self.now, self.metrics_token)
 
     async def serve(self, host: str, port: int) -> None:
         """Web, bot and clock in one process, until it is told to stop."""
@@ -172,6 +201,11 @@ class Hub:
             if polling:
                 polling.cancel()
                 await asyncio.gather(polling, return_exceptions=True)
+
+    @property
+    def metrics_token(self) -> str | None:
+        token = self.settings.metrics_token
+        return token.get_secret_value() if token else None
 
     @property
     def telegram_secret(self) -> str:
@@ -208,7 +242,7 @@ async def open_hub(
         translator = Translator(Phrases(), packs)
         school = _school(settings)
         channels, listening = _open_channels(settings, sessions, translator, now)
-        dispatcher = Dispatcher(sessions, channels, translator, school, now)
+        dispatcher = Dispatcher(sessions, channels, translator, school, now, paces_of(settings, channels))
         hub = Hub(settings, engine, sessions, translator, packs, channels, dispatcher, listening, now)
         yield hub
     finally:
@@ -218,7 +252,9 @@ async def open_hub(
 
 
 def _school(settings: Settings) -> School:
-    return School(settings.school_name, settings.fold_accents, settings.school_region)
+    return School(
+        settings.school_name, settings.fold_accents, settings.school_region, settings.timezone, settings.weekly_texts or None
+    )
 
 
 async def _prepare(engine: AsyncEngine, fresh: bool) -> None:
@@ -236,14 +272,10 @@ def _open_channels(
     if settings.channels == "handset":
         return {name: Handset(name, phones.putter(sessions, name, now)) for name in ("sms", "telegram")}, None
     channels: dict[str, Channel] = {}
-    if settings.twilio_account_sid and settings.twilio_auth_token:
-        channels["sms"] = TwilioSms(
-            settings.twilio_account_sid,
-            settings.twilio_auth_token.get_secret_value(),
-            settings.twilio_messaging_service or settings.twilio_from or "",
-            api_url=settings.twilio_api_url,
-            public_url=settings.public_url,
-        )
+    if settings.sender:
+        channels["sms"] = _open_sms(settings, settings.sender)
+    if settings.urgent_sender:
+        channels[f"sms{URGENT}"] = _open_sms(settings, settings.urgent_sender)
     if settings.telegram_token is None:
         return channels, None
     # aiogram takes three seconds to import, so a school without Telegram does not wait for it.
@@ -256,8 +288,32 @@ def _open_channels(
     except ValueError as error:
         raise BadSettings(str(error)) from None
     channels["telegram"] = TelegramChat(bot)
-    handlers = families.open_dispatcher(PROGRAMS, _school(settings), translator)
+    handlers = families.open_dispatcher(PROGRAMS, _school(settings), translator, channels)
     return channels, Listening(sessions, bot, handlers, now)
+
+
+def _open_sms(settings: Settings, sender: str) -> TwilioSms:
+    assert settings.twilio_account_sid
+    assert settings.twilio_auth_token
+    return TwilioSms(
+        settings.twilio_account_sid,
+        settings.twilio_auth_token.get_secret_value(),
+        sender,
+        api_url=settings.twilio_api_url,
+        public_url=settings.public_url,
+    )
+
+
+def paces_of(settings: Settings, channels: Iterable[str]) -> dict[str, Pace]:
+    """What each line can carry. Simulated phones take whatever comes."""
+    if settings.channels == "handset":
+        return dict.fromkeys(channels, NO_LIMIT)
+    rates = {
+        "sms": Pace(settings.sms_rate or rate_of(settings.sender)),
+        f"sms{URGENT}": Pace(settings.sms_urgent_rate or rate_of(settings.urgent_sender)),
+        "telegram": Pace(settings.telegram_rate, per_chat=PER_CHAT),
+    }
+    return {name: rates[name] for name in channels}
 
 
 def _watched(name: str, tick: Callable[[], Awaitable[int]], running: asyncio.Lock) -> Callable[[], Awaitable[None]]:
@@ -268,6 +324,7 @@ def _watched(name: str, tick: Callable[[], Awaitable[int]], running: asyncio.Loc
             async with running:
                 await tick()
         except Exception as error:
+            metrics.failed_tick(name)
             log.error("tick.failed", tick=name, error=type(error).__name__)
 
     return run
@@ -285,11 +342,11 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def _open_door(host: str, port: int) -> socket.socket:
+def _open_door(host: str, port: int, option: str = "--port") -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise HubError(f"Port {port} of {host} cannot be listened on ({error.strerror}). Choose another with --port.") from None
+        raise HubError(f"Port {port} of {host} cannot be listened on ({error.strerror}). Choose another with {option}.") from None
 
 
 async def stopped() -> None:

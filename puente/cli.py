@@ -12,6 +12,7 @@ from datetime import date, datetime, time, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -19,14 +20,15 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente import app as hubs
 from puente.app import Hub
-from puente.messaging import audiences, composing, linking, reports, roster
+from puente.messaging import audiences, calendar, composing, linking, outbox, planning, reports, roster, scheduling, senders
 from puente.messaging.composing import Draft
 from puente.messaging.policy import POLICIES
-from puente.models import HubError, Kind, MessageState, Person, Task
+from puente.models import Closed, HubError, Kind, MessageState, Person, Schedule, Task
 from puente.translations import languages as language_tags
 
 app = typer.Typer(
@@ -39,7 +41,11 @@ app = typer.Typer(
 )
 roster_app = typer.Typer(no_args_is_help=True, help="The roster: students, their guardians, and the staff.")
 languages_app = typer.Typer(no_args_is_help=True, help="The language packs on this machine.")
+schedule_app = typer.Typer(no_args_is_help=True, help="Messages that go out again and again, by a rule.")
+calendar_app = typer.Typer(no_args_is_help=True, help="The days on which the school is closed.")
 app.add_typer(roster_app, name="roster")
+app.add_typer(schedule_app, name="schedule")
+app.add_typer(calendar_app, name="calendar")
 app.add_typer(languages_app, name="languages")
 
 # Names and texts are shown as they are: a family's "[b]" or ":school:" is no markup of ours.
@@ -47,9 +53,13 @@ out = Console(highlight=False, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 # These follow other rules, and the hub's own sentences even reach who has asked us to stop.
-NOT_FOR_PEOPLE = (Kind.reply, Kind.system)
+NOT_FOR_PEOPLE = (Kind.reply, Kind.system, Kind.digest)
 LARGEST_NUMBER = 2**31 - 1
 FARTHEST = timedelta(days=3650)
+
+# The columns of a report, and what they are called where the state alone would not say it.
+STATES = ("delivered", "sent", "sending", "queued", "held", "saved", "digested", "failed", "cancelled")
+SHOWN_AS = {"saved": "saved for the digest", "digested": "in a digest"}
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for a program to read.")]
 KindOption = Annotated[
@@ -71,6 +81,7 @@ FieldOption = Annotated[
     typer.Option("--field", help="A value for a field of the text: date=2026-12-03, time=15:30. Repeat it for more."),
 ]
 MessageArgument = Annotated[int, typer.Argument(min=1, max=LARGEST_NUMBER, help="The number that `puente send` printed.")]
+ScheduleArgument = Annotated[int, typer.Argument(min=1, max=LARGEST_NUMBER, help="The number that `puente schedule list` shows.")]
 FromOption = Annotated[
     str | None, typer.Option("--from", help="The teacher who writes, by staff id: answers go there. Else to the office.")
 ]
@@ -153,12 +164,13 @@ def preview(
     async def command(hub: Hub) -> None:
         async with hub.sessions() as session:
             draft = await _draft(hub, session, kind, to, text, file, lang, field, sender)
-        seen = await composing.preview(hub.sessions, hub.translator, draft, hub.channels, hub.school, hub.now())
+        seen = await composing.preview(hub.sessions, hub.translator, draft, hub.paces, hub.school, hub.now())
         price = hub.settings.segment_price
         if as_json:
-            _print_json({**dataclasses.asdict(seen), "segments": seen.parts, "cost": round(seen.parts * price, 4)})
+            found = dataclasses.asdict(seen)
+            _print_json({"segments": found.pop("parts"), **found, "cost": round(seen.parts * price, 4)})
         else:
-            _print_preview(seen, price)
+            _print_preview(seen, price, hub.now(), hub.settings.timezone)
 
     _run(command)
 
@@ -166,13 +178,19 @@ def preview(
 @app.command()
 def work(
     until_idle: Annotated[bool, typer.Option("--until-idle", help="Leave when nothing is due or in flight.")] = False,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option("--metrics-port", min=0, max=65535, help="Answer /metrics and /healthz on this port of this machine."),
+    ] = None,
 ) -> None:
     """Carry out what is due: release, dispatch, fire. Runs until it is stopped, or until idle."""
+    if until_idle and metrics_port is not None:
+        raise HubError("--metrics-port is for a worker that goes on: leave out --until-idle.")
 
     async def command(hub: Hub) -> None:
-        await hub.work(until_idle=until_idle)
-        for channel in hub.dispatcher.resting if until_idle else ():
-            err.print(f"The channel {channel} rests: it cannot send now. `puente report` says why.", style="yellow")
+        await hub.work(until_idle=until_idle, metrics_port=metrics_port)
+        if until_idle:
+            await _say_what_waits(hub)
 
     _run(command, logs=logging.WARNING if until_idle else logging.INFO)
 
@@ -185,6 +203,67 @@ def report(message: MessageArgument, as_json: AsJson = False) -> None:
         async with hub.sessions() as session:
             found = await reports.report(session, message)
         _print_json(found) if as_json else print_report(found)
+
+    _run(command)
+
+
+@app.command()
+def planned(as_json: AsJson = False) -> None:
+    """What is still to come: messages for later, and those that wait for the morning, a person or their turn."""
+
+    async def command(hub: Hub) -> None:
+        async with hub.sessions() as session:
+            found = await planning.planned(session)
+        if as_json:
+            _print_json(found)
+            return
+        table = _table("Message", "When", "What", "State", "To", "Waiting")
+        for message in found:
+            when = f"{message.next_at.astimezone(hub.settings.timezone):%a %Y-%m-%d %H:%M}"
+            table.add_row(str(message.message), when, message.kind, message.state, message.audience, str(message.waiting or ""))
+        out.print(table if found else "Nothing is planned.")
+
+    _run(command)
+
+
+@app.command()
+def cancel(message: MessageArgument) -> None:
+    """Take a message back, as far as no carrier has it yet."""
+
+    async def command(hub: Hub) -> None:
+        async with hub.sessions.begin() as session:
+            done = await planning.cancel(session, message, hub.now())
+        gone = f", {done.left} had left already" if done.left else ""
+        out.print(f"Cancelled: {done.taken_back} {'text' if done.taken_back == 1 else 'texts'} taken back{gone}.")
+
+    _run(command)
+
+
+@app.command()
+def move(
+    message: MessageArgument,
+    at: Annotated[str, typer.Option("--at", help="When: 2026-12-03T15:30, on the school's clock unless it says otherwise.")],
+) -> None:
+    """Give another time to a message of which nothing has left yet."""
+
+    async def command(hub: Hub) -> None:
+        to = _moment(at, Kind.announcement, hub)
+        assert to
+        async with hub.sessions.begin() as session:
+            await planning.move(session, message, to, hub.now())
+        out.print(f"Moved to {to.astimezone(hub.settings.timezone):%a %Y-%m-%d %H:%M}.")
+
+    _run(command)
+
+
+@app.command()
+def resume(message: MessageArgument) -> None:
+    """Let a message go on that was stopped because the carriers filtered it."""
+
+    async def command(hub: Hub) -> None:
+        async with hub.sessions.begin() as session:
+            waiting = await planning.resume(session, message, hub.school, hub.now())
+        out.print(f"{waiting} {'text goes' if waiting == 1 else 'texts go'} on with the next `puente work`.")
 
     _run(command)
 
@@ -250,8 +329,132 @@ def translate(
 
     async def command(hub: Hub) -> None:
         async with hub.sessions.begin() as session:
-            released = await composing.supply(session, message, lang, _text(text, file), hub.now())
+            released = await composing.supply(session, message, lang, _text(text, file), hub.school, hub.now())
         out.print(f"{released} {'text goes' if released == 1 else 'texts go'} out with the next `puente work`.")
+
+    _run(command)
+
+
+@schedule_app.command("add")
+def schedule_add(
+    name: Annotated[str, typer.Argument(help="What you call it, such as reading-week.")],
+    kind: KindOption,
+    to: ToOption,
+    clock: Annotated[str, typer.Option("--time", help="The time of day: 15:30, on the school's clock.")],
+    daily: Annotated[bool, typer.Option("--daily", help="Every day.")] = False,
+    weekly: Annotated[str | None, typer.Option("--weekly", help="Every week on these days: mon,thu.")] = None,
+    monthly: Annotated[
+        str | None, typer.Option("--monthly", help='Every month on this day: 15, last, "1st sun" or "last fri".')
+    ] = None,
+    closed: Annotated[
+        Closed, typer.Option(help="When the school is closed: send all the same, skip it, or send on the next school day.")
+    ] = Closed.send,
+    text: TextOption = None,
+    file: FileOption = None,
+    lang: LangOption = "en",
+    field: FieldOption = None,
+    sender: FromOption = None,
+) -> None:
+    """Let a message go out again and again. Prints the schedule's number, and when it goes out first."""
+
+    async def command(hub: Hub) -> None:
+        rule = _rule(daily, weekly, monthly, clock)
+        async with hub.sessions.begin() as session:
+            draft = await _draft(hub, session, kind, to, text, file, lang, field, sender)
+            added = await scheduling.add(
+                session, _readable(name, "name"), draft, rule, hub.now(), hub.settings.timezone, closed=closed
+            )
+        print(added.id)
+        _note(err, "Goes out first:", _on_the_clock(added.next_at, hub), "dim")
+
+    _run(command)
+
+
+@schedule_app.command("list")
+def schedule_list(as_json: AsJson = False) -> None:
+    """What goes out by itself, the next one first. "Instead of" is when the rule alone would send it."""
+
+    async def command(hub: Hub) -> None:
+        async with hub.sessions() as session:
+            schedules = await scheduling.planned(session)
+        if as_json:
+            _print_json([_shown_schedule(schedule) for schedule in schedules])
+            return
+        table = _table("Schedule", "Name", "Kind", "To", "Rule", "When closed", "Next", "Instead of")
+        for schedule in schedules:
+            shown = _shown_schedule(schedule)
+            named = "" if schedule.occurrence == schedule.next_at else _on_the_clock(schedule.occurrence, hub)
+            next_one = _on_the_clock(schedule.next_at, hub)
+            words = [shown[part] for part in ("name", "kind", "to", "when")]
+            table.add_row(str(schedule.id), *words, schedule.closed.value, next_one, named)
+        out.print(table if schedules else "Nothing is planned. Add something: puente schedule add --help")
+
+    _run(command)
+
+
+@schedule_app.command("move")
+def schedule_move(
+    schedule: ScheduleArgument,
+    at: Annotated[
+        str, typer.Option("--at", help="When instead: 2026-12-03T15:30, on the school's clock unless it says otherwise.")
+    ],
+) -> None:
+    """Send the next one at another time. Those after it stay where they are."""
+    _change(lambda session, hub: scheduling.move(session, schedule, _clock(at, hub), hub.now(), hub.settings.timezone))
+
+
+@schedule_app.command("skip")
+def schedule_skip(schedule: ScheduleArgument) -> None:
+    """Leave the next one out."""
+    _change(lambda session, hub: scheduling.skip(session, schedule, hub.now(), hub.settings.timezone))
+
+
+@schedule_app.command("stop")
+def schedule_stop(schedule: ScheduleArgument) -> None:
+    """End a schedule. What it has written already stays a message like any other."""
+    _change(lambda session, _: scheduling.stop(session, schedule))
+
+
+@calendar_app.command("import")
+def calendar_import(
+    path: Annotated[Path, typer.Argument(help="An .ics file of whole days, or a CSV file with the columns date, end and name.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read the days on which the school is closed: every whole day of the file is one. Safe to repeat."""
+
+    async def command(hub: Hub) -> int:
+        read = calendar.read(path)
+        async with hub.sessions() as session:
+            days = await calendar.import_days(session, read.days)
+            replanned = await scheduling.replan(session, hub.now(), hub.settings.timezone)
+            await (session.rollback() if dry_run else session.commit())
+        if as_json:
+            found = {"problems": read.problems, "notices": read.notices}
+            _print_json({"dry_run": dry_run, "changes": {"days": days, "schedules": replanned}, **found})
+        else:
+            out.print(f"Days off: {days.added} added, {days.changed} renamed, {days.unchanged} as before.")
+            out.print(f"{replanned} {'schedule goes' if replanned == 1 else 'schedules go'} out at another time.")
+            _print_odd_rows(read, dry_run)
+        return 1 if read.problems and not read.days else 0
+
+    _run(command)
+
+
+@calendar_app.command("list")
+def calendar_list(as_json: AsJson = False) -> None:
+    """The days off, in the order of the year."""
+
+    async def command(hub: Hub) -> None:
+        async with hub.sessions() as session:
+            days = await calendar.days(session)
+        if as_json:
+            _print_json([day.model_dump() for day in days])
+            return
+        table = _table("Day", "", "Name")
+        for day in days:
+            table.add_row(f"{day.day}", f"{day.day:%a}", day.name)
+        out.print(table if days else "The calendar has no day off yet: puente calendar import FILE")
 
     _run(command)
 
@@ -385,6 +588,14 @@ def _field(pair: str, hub: Hub) -> tuple[str, Any]:
 def _moment(written: str | None, kind: Kind, hub: Hub) -> datetime | None:
     if written is None:
         return None
+    moment = _clock(written, hub)
+    if moment <= hub.now() - POLICIES[kind].lifetime:
+        raise HubError("--at lies so far back that nobody would get it any more. Leave it out to send now.")
+    return moment
+
+
+def _clock(written: str, hub: Hub) -> datetime:
+    """A moment as it is typed after --at: on the school's clock unless it says otherwise, and within ten years."""
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
@@ -392,9 +603,65 @@ def _moment(written: str | None, kind: Kind, hub: Hub) -> datetime | None:
     moment = moment if moment.tzinfo else moment.replace(tzinfo=hub.settings.timezone)
     if moment > hub.now() + FARTHEST:
         raise HubError("--at lies more than ten years ahead: is the year right?")
-    if moment <= hub.now() - POLICIES[kind].lifetime:
-        raise HubError("--at lies so far back that nobody would get it any more. Leave it out to send now.")
     return moment
+
+
+def _change(verb: Callable[[AsyncSession, Hub], Awaitable[Schedule]]) -> None:
+    """Do something with a schedule, and say when it goes out next."""
+
+    async def command(hub: Hub) -> None:
+        async with hub.sessions.begin() as session:
+            changed = await verb(session, hub)
+        goes_out = f"goes out next on {_on_the_clock(changed.next_at, hub)}" if changed.next_at else "does not go out any more"
+        out.print(f"“{changed.name}” {goes_out}.", soft_wrap=True)
+
+    _run(command)
+
+
+def _on_the_clock(moment: datetime | None, hub: Hub) -> str:
+    return f"{moment.astimezone(hub.settings.timezone):%a %Y-%m-%d %H:%M}" if moment else ""
+
+
+def _rule(daily: bool, weekly: str | None, monthly: str | None, clock: str) -> scheduling.Rule:
+    if [daily, weekly is not None, monthly is not None].count(True) != 1:
+        raise HubError("Say how often: with one of --daily, --weekly mon,thu and --monthly 15.")
+    try:
+        at = time.fromisoformat(clock.zfill(5)) if re.fullmatch(r"\d?\d:\d\d", clock) else None
+    except ValueError:
+        at = None
+    if at is None:
+        raise HubError("--time reads like 15:30.")
+    if weekly is not None:
+        return scheduling.weekly(weekly, at)
+    return scheduling.daily(at) if monthly is None else scheduling.monthly(monthly, at)
+
+
+def _shown_schedule(schedule: Schedule) -> dict[str, Any]:
+    return {
+        "schedule": schedule.id, "name": schedule.name, "kind": schedule.kind.value, "to": audiences.written(schedule.audience),
+        "when": scheduling.in_words(schedule.rule), "closed": schedule.closed.value, "language": schedule.language,
+        "texts": schedule.texts, "occurrence": schedule.occurrence, "next_at": schedule.next_at,
+    }  # fmt: skip
+
+
+async def _say_what_waits(hub: Hub) -> None:
+    """Why `work` leaves although not everything has gone: a line that rests, or families for whom it is night."""
+    at = hub.now()
+    async with hub.sessions() as session:
+        resting, later = await senders.resting(session, at), await outbox.waits_until(session, at)
+    for sender in resting:
+        err.print(f"{sender.name} rests: it cannot send now. {sender.reason}", style="yellow", soft_wrap=True)
+    if later:
+        when = later.until.astimezone(hub.settings.timezone)
+        waits = "1 text waits" if later.texts == 1 else f"{later.texts} texts wait"
+        err.print(f"{waits} for later, the first until {when:%a %H:%M}: see `puente planned`.", style="yellow")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _print_json(value: Any) -> None:
@@ -419,12 +686,16 @@ def _print_changes(changes: Any, read: Any, dry_run: bool) -> None:
         if isinstance(counts, dict):
             table.add_row(noun, *(str(counts[part]) for part in ("added", "changed", "unchanged")))
     out.print(table)
+    for notice in changes.notices:
+        err.print(notice, style="yellow", soft_wrap=True)
+    _print_odd_rows(read, dry_run)
+
+
+def _print_odd_rows(read: Any, dry_run: bool) -> None:
     for problem in read.problems:
         _note(err, f"{problem.file}, line {problem.line}:", problem.reason, "red")
     for notice in read.notices:
         _note(err, f"{notice.file}, line {notice.line}:" if notice.line else f"{notice.file}:", notice.reason, "yellow")
-    for notice in changes.notices:
-        err.print(notice, style="yellow", soft_wrap=True)
     if read.problems:
         err.print(f"{len(read.problems)} {'row was' if len(read.problems) == 1 else 'rows were'} not taken.", style="red")
     if dry_run:
@@ -436,7 +707,7 @@ def _note(console: Console, label: str, rest: str, style: str) -> None:
     console.print(Text.assemble((label, style), " ", rest), soft_wrap=True)
 
 
-def _print_preview(seen: composing.Preview, price: float) -> None:
+def _print_preview(seen: composing.Preview, price: float, at: datetime, zone: ZoneInfo) -> None:
     for language in seen.languages:
         who = f"{language.guardians} {'text' if language.guardians == 1 else 'texts'}"
         out.rule(f"{language_tags.name(language.language)} · {who} · made by {language.made_by.value}", align="left")
@@ -447,7 +718,14 @@ def _print_preview(seen: composing.Preview, price: float) -> None:
         for problem in language.problems:
             _note(out, "Cannot go out by itself:", problem, "yellow")
     out.rule(align="left")
-    out.print(f"{seen.parts} SMS segments in all, about ${seen.parts * price:.2f} if every one of them goes by SMS.")
+    out.print(f"{seen.parts} SMS segments in all, about ${seen.parts * price:.2f} and the carriers' fees.")
+    for line in seen.plan.lines:
+        takes = f", about {_duration(line.seconds)} with what waits before it" if line.seconds is not None else ""
+        out.print(f"{line.texts} {'text' if line.texts == 1 else 'texts'} by {line.sender}{takes}.")
+    if seen.plan.starts_at > at:
+        out.print(f"The first may go on {seen.plan.starts_at.astimezone(zone):%A at %H:%M}.")
+    if seen.plan.over_budget:
+        out.print(f"{seen.plan.over_budget} are for families who have had their texts for this week: they read it in their digest.")
     for person in seen.unreached:
         _note(out, "Cannot be reached:", f"{person.name} ({person.language}): {person.reason}", "yellow")
 
@@ -456,10 +734,8 @@ def print_report(found: reports.MessageReport, console: Console = out) -> None:
     """The report as a person reads it."""
     about = f"· {found.kind} · to {found.audience} · {found.state} · {found.segments} SMS segments"
     _note(console, f"Message {found.message}", about, "bold")
-    states = [
-        state for state in ("delivered", "sent", "sending", "queued", "held", "failed", "cancelled") if state in found.by_state
-    ]
-    table = _table("", *states, "translated by")
+    states = [state for state in STATES if state in found.by_state]
+    table = _table("", *(SHOWN_AS.get(state, state) for state in states), "translated by")
     for title, counts in (("language", found.by_language), ("channel", found.by_channel)):
         for name, row in counts.items():
             made_by = found.made_by.get(name, "") if title == "language" else ""
@@ -468,6 +744,8 @@ def print_report(found: reports.MessageReport, console: Console = out) -> None:
         table.add_section()
     table.add_row("all", *(str(found.by_state[state]) for state in states), "", style="bold")
     console.print(table)
+    if found.in_digests:
+        console.print(f"{found.in_digests} of these went out, or will, in a family's digest.")
     for failure in found.failures:
         who = f"{failure.person} ({failure.language}, {failure.channel})"
         _note(console, "Not delivered:", f"{who}: {failure.reason}", "red")

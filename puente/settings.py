@@ -8,6 +8,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from puente.models.base import HubError
 
+Rate = Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)]
+
 
 class BadSettings(HubError):
     """A setting is missing or wrong."""
@@ -25,17 +27,28 @@ class Settings(BaseSettings):
     twilio_auth_token: SecretStr | None = None
     twilio_from: str | None = None
     twilio_messaging_service: str | None = None
+    # A sender of its own for emergencies, a number or a messaging service: a STOP to the other does not silence it.
+    twilio_urgent_from: str | None = None
     twilio_api_url: str = "https://api.twilio.com"
 
     telegram_token: SecretStr | None = None
     telegram_api_url: str = "https://api.telegram.org"
 
     public_url: str | None = None
+    # Who gives it as a bearer token may read /metrics from another machine, or through a reverse proxy.
+    metrics_token: SecretStr | None = None
     school_name: str = ""
     school_region: str = "US"
     school_timezone: str = "America/Denver"
     # US list price each way, before the carriers' fees (Twilio, November 2026).
     segment_price: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0083
+    # What each line carries, in SMS segments or chat messages a second. Without it, what Twilio gives to that kind of number.
+    sms_rate: Rate | None = None
+    sms_urgent_rate: Rate | None = None
+    telegram_rate: Rate = 30.0
+    # How many texts a family gets in a week, beside replies and emergencies. The rest is said in one digest. 0: as many as there
+    # are.
+    weekly_texts: Annotated[int, Field(ge=0, le=100)] = 3
     # Whether á í ó ú may lose their accent in an SMS where that saves a part.
     fold_accents: bool = True
     packs_dir: str | None = None
@@ -59,7 +72,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _live_needs_a_vendor(self) -> "Settings":
         twilio = (self.twilio_account_sid, self.twilio_auth_token, self.twilio_from or self.twilio_messaging_service)
-        if any(twilio) and not all(twilio):
+        if any((*twilio, self.twilio_urgent_from)) and not all(twilio):
             missing = [
                 name
                 for name, value in zip(("ACCOUNT_SID", "AUTH_TOKEN", "FROM (or MESSAGING_SERVICE)"), twilio, strict=True)
@@ -75,6 +88,15 @@ class Settings(BaseSettings):
     @property
     def timezone(self) -> ZoneInfo:
         return ZoneInfo(self.school_timezone)
+
+    @property
+    def sender(self) -> str | None:
+        """What SMS are sent from. A messaging service goes before a number."""
+        return self.twilio_messaging_service or self.twilio_from if self.twilio_account_sid else None
+
+    @property
+    def urgent_sender(self) -> str | None:
+        return self.twilio_urgent_from if self.twilio_account_sid else None
 
     @property
     def has_twilio(self) -> bool:

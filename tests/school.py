@@ -24,7 +24,8 @@ from puente.messaging import audiences, composing
 from puente.messaging.channels.base import CannotTell, Channel, Heard, Outcome, Outgoing, Retry, Sent
 from puente.messaging.composing import Draft
 from puente.messaging.dispatch import Dispatcher
-from puente.messaging.wording import School
+from puente.messaging.school import School
+from puente.messaging.senders import NO_LIMIT, Pace
 from puente.models import (
     Contact,
     Delivery,
@@ -50,7 +51,8 @@ Row = TypeVar("Row")
 
 NOON = datetime(2026, 11, 3, 19, 0, tzinfo=UTC)  # a Tuesday, noon in Denver
 CHANNELS = ("sms", "telegram")
-SCHOOL = School("Rio Grande School", fold_accents=False)
+PACES: dict[str, Pace] = dict.fromkeys(CHANNELS, NO_LIMIT)
+SCHOOL = School("Rio Grande School", fold_accents=False, weekly_texts=None)
 
 GUARDIANS = {
     "ana": ("Ana Reyes", "es", {"sms": "+15055550101", "telegram": "7001"}, {"sofia": Rights.records, "tomas": Rights.records}),
@@ -126,7 +128,7 @@ class Telephone:
         self.texts: list[Outgoing] = []
         self.asked: list[Outgoing] = []
         self.script: dict[str, list[Outcome | Exception]] = {}
-        self.look_ups: list[Sent | Retry | CannotTell | None] = []
+        self.look_ups: list[Sequence[str] | Retry | CannotTell] = []
         self.meanwhile: Callable[[Outgoing], Awaitable[None]] | None = None
 
     async def send(self, outgoing: Outgoing) -> Outcome:
@@ -140,7 +142,7 @@ class Telephone:
             self.texts.append(outgoing)
         return answer
 
-    async def look_up(self, outgoing: Outgoing, since: datetime) -> Sent | Retry | CannotTell | None:
+    async def look_up(self, outgoing: Outgoing, since: datetime) -> Sequence[str] | Retry | CannotTell:
         self.asked.append(outgoing)
         return self.look_ups.pop(0) if self.look_ups else CannotTell()
 
@@ -164,6 +166,7 @@ class Hub:
     sms: Telephone = field(default_factory=Telephone)
     telegram: Telephone = field(default_factory=lambda: Telephone("telegram"))
     at: datetime = NOON
+    school: School = SCHOOL
 
     def __post_init__(self) -> None:
         self.dispatcher = self.another_dispatcher()
@@ -171,7 +174,7 @@ class Hub:
     def another_dispatcher(self, **others: Channel) -> Dispatcher:
         """What a second process, or this one after a restart, would hold. `others` take the place of the telephones."""
         channels = {"sms": self.sms, "telegram": self.telegram, **others}
-        return Dispatcher(self.sessions, channels, self.translator, SCHOOL, lambda: self.at)
+        return Dispatcher(self.sessions, channels, self.translator, self.school, lambda: self.at)
 
     def wait(self, **time: float) -> None:
         self.at += timedelta(**time)
@@ -184,7 +187,7 @@ class Hub:
             return await composing.write(session, draft, self.at, state=MessageState.ready)
 
     async def release(self) -> int:
-        return await composing.release_due(self.sessions, self.translator, CHANNELS, self.at)
+        return await composing.release_due(self.sessions, self.translator, self.dispatcher.channels, self.school, self.at)
 
     async def send(self, text: str, to: str, *, kind: Kind = Kind.announcement, author: str | None = None, **more: Any) -> int:
         """Write, release and dispatch: the whole way out."""

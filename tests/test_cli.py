@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import structlog
@@ -20,7 +21,7 @@ from sqlalchemy import func, select
 from sqlmodel import SQLModel
 
 from puente import app, cli
-from puente.models import Message, Task, TaskKind, database
+from puente.models import Message, Schedule, Task, TaskKind, database
 from puente.settings import Settings
 from tests.fakes import on_postgresql
 from tests.fakes.command import Desk, Done
@@ -28,9 +29,12 @@ from tests.fakes.town import FAMILIES, STAFF, enrol, folded
 from tests.translations.packs import build_pack
 
 Type = Callable[..., Done]
+DENVER = ZoneInfo("America/Denver")
+SAMPLES = Path(__file__).parents[1] / "samples"
 ANNOUNCE = ("send", "--kind", "announcement", "--to")
 COMMANDS = ["init", "roster", "roster import", "send", "preview", "work", "report", "serve", "invite", "tasks", "translate",
-            "languages", "languages list", "languages add"]  # fmt: skip
+            "languages", "languages list", "languages add", "schedule", "schedule add", "schedule list", "schedule move",
+            "schedule skip", "schedule stop", "calendar", "calendar import", "calendar list"]  # fmt: skip
 WORDS = {"bring": "traiga", "a": "una", "blanket": "manta", "tomorrow": "mañana", "please": "por favor"}
 
 
@@ -341,7 +345,7 @@ def test_a_preview_shows_every_language_and_who_is_missed_and_writes_nothing(sch
     assert "no number on file" in shown
     assert "SMS segment" in shown
     seen = read(school(*words, "--json"))
-    assert set(seen) == {"languages", "unreached", "segments", "cost"}
+    assert set(seen) == {"languages", "unreached", "plan", "segments", "cost"}
     assert {language["language"]: language["made_by"] for language in seen["languages"]} == {
         "en": "author", "es": "phrase", "nv": "nobody", "vi": "phrase"
     }  # fmt: skip
@@ -416,3 +420,122 @@ def test_every_message_has_one_number_and_all_are_in_the_table(school: Type) -> 
     numbers = [school(*ANNOUNCE, to, "--text", "Hello.").out.strip() for to in audiences]
     assert len(set(numbers)) == len(numbers) == rows(Message)
     assert [read(school("report", number, "--json"))["audience"] for number in numbers] == audiences
+
+
+# Schedules and the calendar
+
+ADD = (
+    "schedule",
+    "add",
+    "reading",
+    "--kind",
+    "announcement",
+    "--to",
+    "school",
+    "--text",
+    "Please read tonight.",
+    "--time",
+    "15:30",
+)
+
+
+def planned(school: Type) -> list[dict[str, Any]]:
+    return read(school("schedule", "list", "--json"))
+
+
+def test_a_schedule_is_added_listed_moved_skipped_and_stopped(school: Type) -> None:
+    added = school(*ADD, "--weekly", "mon", "--closed", "next")
+    number = added.out.strip()
+    assert number.isdecimal()
+    assert added.err.startswith("Goes out first: Mon ")
+    (one,) = planned(school)
+    assert (one["name"], one["when"], one["closed"], one["to"]) == ("reading", "weekly mon 15:30", "next", "school")
+    monday = datetime.fromisoformat(one["next_at"])
+    assert monday.astimezone(DENVER).strftime("%a %H:%M") == "Mon 15:30"
+    tuesday = monday.astimezone(DENVER) + timedelta(hours=18)
+    moved = school("schedule", "move", number, "--at", tuesday.strftime("%Y-%m-%dT%H:%M"))
+    assert moved.out == f"“reading” goes out next on {tuesday:%a %Y-%m-%d %H:%M}.\n"
+    shown = school("schedule", "list").out
+    for part in ("reading", "weekly mon 15:30", f"{tuesday:%a %Y-%m-%d %H:%M}", f"{monday.astimezone(DENVER):%a %Y-%m-%d %H:%M}"):
+        assert part in shown
+    skipped = school("schedule", "skip", number).out
+    assert "“reading” goes out next on Mon " in skipped
+    assert datetime.fromisoformat(planned(school)[0]["next_at"]) > monday
+    assert school("schedule", "stop", number).out == "“reading” does not go out any more.\n"
+    assert planned(school) == []
+    assert "Nothing is planned" in school("schedule", "list").out
+    assert "has ended" in school("schedule", "skip", number).sentence
+
+
+def test_an_imported_holiday_moves_what_is_planned_and_importing_again_moves_nothing(school: Type, tmp_path: Path) -> None:
+    school(*ADD, "--weekly", "mon", "--closed", "next")
+    monday = datetime.fromisoformat(planned(school)[0]["next_at"]).astimezone(DENVER)
+    tuesday = monday + timedelta(days=1)
+    (tmp_path / "year.csv").write_text(f"date,end,name\n{monday:%Y-%m-%d},,Snow day\n30.02.2027,,x\n", "utf-8")
+    dry = school("calendar", "import", "year.csv", "--dry-run")
+    assert "Days off: 1 added, 0 renamed, 0 as before." in dry.out
+    assert "1 schedule goes out at another time." in dry.out
+    assert "Nothing was changed" in dry.out
+    assert dry.err.startswith("year.csv, line 3: date must be written like 2026-11-26")
+    assert "The calendar has no day off yet" in school("calendar", "list").out
+    for added, moved in ((1, 1), (0, 0)):
+        done = read(school("calendar", "import", "year.csv", "--json"))
+        assert done["changes"] == {"days": {"added": added, "changed": 0, "unchanged": 1 - added}, "schedules": moved}
+    assert read(school("calendar", "list", "--json")) == [{"day": f"{monday:%Y-%m-%d}", "name": "Snow day"}]
+    assert "Snow day" in school("calendar", "list").out
+    (one,) = planned(school)
+    assert datetime.fromisoformat(one["next_at"]) == tuesday
+    assert datetime.fromisoformat(one["occurrence"]) == monday
+
+
+def test_the_sample_calendar_is_imported(typed: Type) -> None:
+    typed("init")
+    done = read(typed("calendar", "import", str(SAMPLES / "calendar.ics"), "--json"))
+    assert done["changes"]["days"]["added"] == 30
+    assert [notice["line"] for notice in done["notices"]] == [0]
+
+
+def test_a_calendar_of_which_nothing_can_be_taken_is_a_failure(typed: Type, tmp_path: Path) -> None:
+    typed("init")
+    (tmp_path / "year.csv").write_text("date\n11/26/2026\n", "utf-8")
+    assert typed("calendar", "import", "year.csv").status == 1
+    for path in ("missing.ics", str(tmp_path)):
+        assert "cannot be opened" in typed("calendar", "import", path).sentence
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (ADD, "--daily"),
+        ((*ADD, "--daily", "--weekly", "mon"), "with one of"),
+        ((*ADD, "--monthly", "31"), "last day of the month"),
+        ((*ADD, "--monthly", "noday"), "no day of a month"),
+        ((*ADD, "--weekly", "noday"), "no day of the week"),
+        ((*ADD[:-1], "25:00", "--daily"), "--time reads like 15:30"),
+        ((*ADD[:-1], "noon", "--daily"), "--time reads like 15:30"),
+        (("schedule", "add", " ", *ADD[3:], "--daily"), "needs a name"),
+        (("schedule", "add", "a\udcf1o", *ADD[3:], "--daily"), "not readable"),
+        ((*ADD[:3], "--kind", "system", *ADD[5:], "--daily"), "written by Puente itself"),
+        ((*ADD, "--daily", "--lang", "english!"), "not a language"),
+        (("schedule", "move", "9", "--at", "2030-01-01T09:00"), "no schedule with this number"),
+        (("schedule", "move", "9", "--at", "tomorrow"), "--at reads like"),
+        (("schedule", "skip", "9"), "no schedule with this number"),
+        (("schedule", "stop", "9"), "no schedule with this number"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else " ".join(value)[-60:].encode("ascii", "replace").decode(),
+)
+def test_what_cannot_be_planned_is_one_sentence_and_plans_nothing(school: Type, words: tuple[str, ...], part: str) -> None:
+    done = school(*words)
+    assert done.status == 1
+    assert part in done.sentence
+    assert done.out == ""
+    assert rows(Schedule) == 0
+
+
+@pytest.mark.parametrize("at", ["2020-01-01T08:00", "0001-01-01T00:00+14:00"])
+def test_a_move_into_the_past_or_past_the_next_one_is_one_sentence(school: Type, at: str) -> None:
+    number = school(*ADD, "--weekly", "mon").out.strip()
+    assert "has passed" in school("schedule", "move", number, "--at", at).sentence
+    later = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    assert "goes out again by itself" in school("schedule", "move", number, "--at", later).sentence
+    assert "of this name already" in school(*ADD, "--daily").sentence

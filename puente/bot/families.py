@@ -4,7 +4,7 @@ Handlers write to the session they are given and never to Telegram: the answer g
 returns is for somebody we do not know, who has no contact to deliver to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from aiogram import Dispatcher, F, Router
@@ -18,7 +18,8 @@ from sqlmodel import col
 from puente.messaging import conversations, linking
 from puente.messaging.channels.base import Heard, Media
 from puente.messaging.conversations import Program
-from puente.messaging.wording import Says, School
+from puente.messaging.school import School
+from puente.messaging.wording import Says
 from puente.models import Contact
 
 WELCOME = "You are signed up for messages from {school}. You can write to us here, in your language."
@@ -26,9 +27,11 @@ OLD_LINK = "This link does not work any more. Please ask the school for a new on
 NO_LINK = "Hello! To get messages here, please ask the school for a link of your own."
 
 
-def open_dispatcher(programs: Sequence[Program], school: School, translator: Says) -> Dispatcher:
+def open_dispatcher(
+    programs: Sequence[Program], school: School, translator: Says, senders: Collection[str] = ("telegram",)
+) -> Dispatcher:
     """The bot's dispatcher. Updates are fed to it by bot/updates.py, with `session` and `at`."""
-    dispatcher = Dispatcher(programs=programs, school=school, translator=translator)
+    dispatcher = Dispatcher(programs=programs, school=school, translator=translator, senders=senders)
     router = Router(name="families")
     router.message.filter(F.chat.type == ChatType.PRIVATE)
     router.message.register(start_with_token, CommandStart(deep_link=True))
@@ -55,7 +58,13 @@ async def start_with_token(
 
 
 async def listen(
-    message: Message, session: AsyncSession, at: datetime, programs: Sequence[Program], translator: Says, event_update: object
+    message: Message,
+    session: AsyncSession,
+    at: datetime,
+    programs: Sequence[Program],
+    senders: Collection[str],
+    translator: Says,
+    event_update: object,
 ) -> str | None:
     heard = _heard(message, event_update, at)
     known = await session.scalar(
@@ -63,7 +72,7 @@ async def listen(
     )
     if heard.text.startswith("/start") and not known:
         return _in_their_language(NO_LINK, message, translator)
-    await conversations.hear(session, heard, programs)
+    await conversations.hear(session, heard, programs, senders)
     return None if known else _in_their_language(NO_LINK, message, translator)
 
 

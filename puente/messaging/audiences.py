@@ -15,6 +15,7 @@ from sqlalchemy import (
     Select,
     SQLColumnExpression,
     and_,
+    case,
     cast,
     exists,
     false,
@@ -29,8 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging.policy import Policy, enough
-from puente.models import Contact, Group, Guardianship, HubError, Membership, Person, PersonRole, Student
+from puente.messaging.policy import URGENT, Policy, channels_of, emergency_channels, enough
+from puente.models import Contact, Group, Guardianship, HubError, Membership, Person, PersonRole, Role, Student
 
 STUDENT_TERMS = ("school", "group", "grade", "student")
 PERSON_TERMS = ("guardian", "staff", "role", "person", "contact")
@@ -107,33 +108,60 @@ def recipients(audience: Audience, policy: Policy, *, per_student: bool) -> Comp
     return union(of_students, *(_direct(term, allowed, per_student, audience["except"]) for term in direct))
 
 
-def addressed(audience: Audience, policy: Policy, channels: Collection[str], *, per_student: bool) -> Select:
-    """SELECT person_id, contact_id, student_id, channel, language: the recipients, at the contact that each is reached by."""
+def addressed(audience: Audience, policy: Policy, senders: Collection[str], *, per_student: bool) -> Select:
+    """SELECT person_id, contact_id, student_id, channel, sender, language: the recipients, at the contact each is reached by.
+
+    `senders` are the lines that the school has: its channels, and `sms-urgent` where emergencies have a line of their own.
+    """
     wanted = recipients(audience, policy, per_student=per_student).subquery()
-    best = best_contacts(channels, policy).subquery()
+    best = best_contacts(senders, policy).subquery()
     chosen = and_(best.c.person_id == wanted.c.person_id, best.c.place == 1, wanted.c.contact_id.is_(None))
     return (
         select(
-            wanted.c.person_id, col(Contact.id).label("contact_id"), wanted.c.student_id, col(Contact.channel), col(Person.language)
+            wanted.c.person_id,
+            col(Contact.id).label("contact_id"),
+            wanted.c.student_id,
+            col(Contact.channel),
+            sender(senders, policy).label("sender"),
+            col(Person.language),
         )
         .select_from(wanted)
         .outerjoin(best, chosen)
         .join(Contact, col(Contact.id) == func.coalesce(wanted.c.contact_id, best.c.id))
         .join(Person, col(Person.id) == wanted.c.person_id)
-        .where(usable(channels, policy))
-        .order_by(col(Contact.id), wanted.c.student_id)
+        .where(usable(senders, policy))
     )
 
 
-def best_contacts(channels: Collection[str], policy: Policy) -> Select:
+def best_contacts(senders: Collection[str], policy: Policy) -> Select:
     """SELECT of each person's contacts that can be used, numbered in the order the person prefers (`place` 1 is the best)."""
     place = func.row_number().over(partition_by=col(Contact.person_id), order_by=(col(Contact.position), col(Contact.id)))
-    return select(Contact, place.label("place")).where(usable(channels, policy))
+    return select(col(Contact.id), col(Contact.person_id), place.label("place")).where(usable(senders, policy))
 
 
-def usable(channels: Collection[str], policy: Policy) -> ColumnElement[bool]:
-    works = and_(col(Contact.channel).in_(channels), col(Contact.bad_at).is_(None))
-    return works if policy.to_stopped else and_(works, col(Contact.stopped_at).is_(None))
+def usable(senders: Collection[str], policy: Policy) -> ColumnElement[bool]:
+    """Whether a contact may be written to. A STOP to the school's outreach does not close its line for emergencies."""
+    works = and_(col(Contact.channel).in_(channels_of(senders)), col(Contact.bad_at).is_(None))
+    if policy.to_stopped:
+        return works
+    own_line = col(Contact.channel).in_(emergency_channels(policy, senders))
+    return and_(works, case((own_line, col(Contact.urgent_stopped_at).is_(None)), else_=col(Contact.stopped_at).is_(None)))
+
+
+def staff() -> Select:
+    """SELECT of the ids of everyone who works for the school, also where they are guardians too."""
+    return select(col(PersonRole.person_id)).where(col(PersonRole.role) != Role.guardian)
+
+
+def of_family(person: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether somebody is written to as a family: staff who are guardians too count as staff."""
+    return person.not_in(staff())
+
+
+def sender(senders: Collection[str], policy: Policy) -> ColumnElement[str]:
+    """The line by which a contact is written to."""
+    own_line = col(Contact.channel).in_(emergency_channels(policy, senders))
+    return case((own_line, col(Contact.channel).concat(URGENT)), else_=col(Contact.channel))
 
 
 @dataclass(frozen=True)
@@ -146,13 +174,13 @@ class Unreached:
     reason: str
 
 
-async def unreached(session: AsyncSession, who: CompoundSelect, channels: Collection[str], policy: Policy) -> list[Unreached]:
+async def unreached(session: AsyncSession, who: CompoundSelect, senders: Collection[str], policy: Policy) -> list[Unreached]:
     """Everyone in `who` without a usable contact, or whose one contact that was asked for is not usable."""
     wanted = who.subquery()
     reached = exists().where(
         col(Contact.person_id) == wanted.c.person_id,
         or_(wanted.c.contact_id.is_(None), col(Contact.id) == wanted.c.contact_id),
-        usable(channels, policy),
+        usable(senders, policy),
     )
     rows = await session.execute(
         select(

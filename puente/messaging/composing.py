@@ -19,10 +19,13 @@ from sqlalchemy import CompoundSelect, and_, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import audiences, outbox, wording
+from puente.messaging import audiences, digests, outbox, plans, wording
 from puente.messaging.audiences import Audience, Unreached
 from puente.messaging.channels import gsm7
+from puente.messaging.plans import Plan
 from puente.messaging.policy import POLICIES
+from puente.messaging.school import School
+from puente.messaging.senders import Pace
 from puente.models import (
     Delivery,
     HubError,
@@ -165,7 +168,7 @@ async def render(sessions: Sessions, translator: Translator, message_id: int, at
             await database.add_once(session, row)
 
 
-async def release_due(sessions: Sessions, translator: Translator, channels: Collection[str], at: datetime) -> int:
+async def release_due(sessions: Sessions, translator: Translator, senders: Collection[str], school: School, at: datetime) -> int:
     """Tick: turn every message that is ready and due into deliveries. Returns how many messages were released."""
     async with sessions.begin() as session:
         due = list(
@@ -180,11 +183,11 @@ async def release_due(sessions: Sessions, translator: Translator, channels: Coll
         assert message_id is not None
         await render(sessions, translator, message_id, at)
         async with sessions.begin() as session:
-            released += await _release(session, message_id, channels, at)
+            released += await _release(session, message_id, senders, school, at)
     return released
 
 
-async def supply(session: AsyncSession, message_id: int, language: str, text: str, at: datetime) -> int:
+async def supply(session: AsyncSession, message_id: int, language: str, text: str, school: School, at: datetime) -> int:
     """A person gives the translation that the machine could not: what waited for it goes out. Returns how many deliveries.
 
     A teacher who has read a family's words untranslated already gets them once more, translated.
@@ -202,7 +205,25 @@ async def supply(session: AsyncSession, message_id: int, language: str, text: st
     if not outbox.changed(given):
         raise NothingToTranslate(NothingToTranslate.__doc__)
     await session.execute(update(Task).where(col(Task.key) == _translate_key(message_id, language)).values(done_at=at))
-    return await outbox.release_held(session, message_id, language, at) + await _say_again(session, message, language, text, at)
+    released = await _release_held(session, message, [language], school, at)
+    return released + await _say_again(session, message, language, text, at)
+
+
+async def go_on(session: AsyncSession, message: Message, school: School, at: datetime) -> int:
+    """Let a paused message go on, in every language that it is translated into. Returns how many deliveries."""
+    translated = select(col(Rendering.language)).where(
+        col(Rendering.message_id) == message.id, col(Rendering.made_by) != MadeBy.nobody
+    )
+    message.state = MessageState.released
+    await session.flush()
+    return await _release_held(session, message, list(await session.scalars(translated)), school, at)
+
+
+async def _release_held(session: AsyncSession, message: Message, readable: Collection[str], school: School, at: datetime) -> int:
+    if message.state is MessageState.paused:
+        return 0  # it goes out with the rest, when somebody lets it go on
+    digest_at = digests.digest_at(at, message.expires_at, school.timezone)
+    return await outbox.release_held(session, message, readable, school, at, digest_at=digest_at)
 
 
 @dataclass(frozen=True)
@@ -220,37 +241,43 @@ class LanguagePreview:
 
 @dataclass(frozen=True)
 class Preview:
+    """`parts` are all SMS segments that this would send; `plan` is how long each line is busy with it, and from when."""
+
     languages: list[LanguagePreview]
     unreached: list[Unreached]
-
-    @property
-    def parts(self) -> int:
-        """All SMS segments that this would send."""
-        return sum(language.parts * language.guardians for language in self.languages)
+    parts: int
+    plan: Plan
 
 
 async def preview(
-    sessions: Sessions, translator: Translator, draft: Draft, channels: Collection[str], values: wording.School, at: datetime
+    sessions: Sessions, translator: Translator, draft: Draft, paces: Mapping[str, Pace], values: School, at: datetime
 ) -> Preview:
-    """Every language's text, what it costs and who cannot be reached. Writes nothing."""
+    """Every language's text, what it costs, how long it takes and who cannot be reached. Writes nothing.
+
+    `paces` are the school's lines, with what each can carry.
+    """
     prepared = _prepared(draft)
     message = Message(
         kind=draft.kind, text=draft.text, fields=dict(draft.fields), language=_language(draft.language), author_id=draft.author_id,
-        student_id=draft.student_id, created_at=at, send_at=at,
+        student_id=draft.student_id, created_at=at, send_at=draft.send_at or at,
+        expires_at=draft.expires_at or (draft.send_at or at) + POLICIES[draft.kind].lifetime,
     )  # fmt: skip
     policy, per_student = POLICIES[draft.kind], wording.names_the_child(draft.text)
     async with sessions() as session:
         await audiences.check(session, draft.audience)
         who = audiences.recipients(draft.audience, policy, per_student=per_student)
-        unreached = await audiences.unreached(session, who, channels, policy)
-        addressed = audiences.addressed(draft.audience, policy, channels, per_student=per_student)
-        rows = list(await session.execute(addressed))
-        counts = Counter(row.language for row in rows)
-        # The first family of each language stands for all of them.
+        unreached = await audiences.unreached(session, who, paces, policy)
+        addressed = audiences.addressed(draft.audience, policy, paces, per_student=per_student).subquery()
+        shares = await plans.shares(session, addressed)
         samples = {
             row.language: await wording.imagine(session, message, row.person_id, row.contact_id, row.student_id)
-            for row in reversed(rows)
+            for row in await plans.first_of_each_language(session, addressed)
         }
+        queued = await plans.queued(session, policy.priority, at)
+        over = await outbox.count_over_budget(session, message, addressed, values, message.send_at, per_student=per_student)
+    counts = Counter[str]()
+    for share in shares:
+        counts[share.language] += share.texts
     seen = []
     for language, guardians in sorted(counts.items(), key=lambda count: (-count[1], count[0])):
         rendered = await _rendered(translator, message, language, prepared)
@@ -263,7 +290,10 @@ async def preview(
                 language, guardians, text, rendered.made_by, rendered.problems, parts.encoding, parts.parts if text else 0
             )
         )
-    return Preview(seen, unreached)
+    each = {language.language: language.parts for language in seen}
+    plan = plans.plan(shares, each, paces, queued, policy, values, message.send_at, over)
+    parts = sum(each[share.language] * share.texts for share in shares if share.channel == "sms")
+    return Preview(seen, unreached, parts, plan)
 
 
 async def _say_again(session: AsyncSession, message: Message, language: str, text: str, at: datetime) -> int:
@@ -345,7 +375,7 @@ async def _rendered(translator: Translator, message: Message, language: str, pre
     return await translator.render(message.text, message.language, language)
 
 
-async def _release(session: AsyncSession, message_id: int, channels: Collection[str], at: datetime) -> bool:
+async def _release(session: AsyncSession, message_id: int, senders: Collection[str], school: School, at: datetime) -> bool:
     message = await _message(session, message_id)
     if await _languages_without_rendering(session, message):
         return False  # somebody with a new language joined meanwhile: the next tick renders it first
@@ -367,8 +397,10 @@ async def _release(session: AsyncSession, message_id: int, channels: Collection[
     who = audiences.recipients(message.audience, POLICIES[message.kind], per_student=per_student)
     # What a family wrote reaches the teacher as it stands when it cannot be translated: late is worse than untranslated there.
     held = [] if message.kind is Kind.reply and await _only_staff(session, who) else [language for language, _ in untranslated]
-    missed = await audiences.unreached(session, who, channels, POLICIES[message.kind])
-    await outbox.enqueue(session, message, channels, at, per_student=per_student, held=held)
+    missed = await audiences.unreached(session, who, senders, POLICIES[message.kind])
+    digest_at = digests.digest_at(at, message.expires_at, school.timezone)
+    enqueued = await outbox.enqueue(session, message, senders, school, at, per_student=per_student, held=held, digest_at=digest_at)
+    await digests.tell_author(session, message, enqueued.saved, at, school.timezone)
     for language, problems in untranslated:
         task = Task(
             key=_translate_key(message_id, language), kind=TaskKind.translation, reason=outbox.short("; ".join(problems)) or "",
@@ -382,13 +414,16 @@ async def _release(session: AsyncSession, message_id: int, channels: Collection[
             person_id=person.person_id, language=person.language, created_at=at,
         )  # fmt: skip
         await database.add_once(session, task)
-    log.info("message.released", message=message_id, kind=message.kind.value, untranslated=len(untranslated), unreached=len(missed))
+    log.info(
+        "message.released", message=message_id, kind=message.kind.value, deliveries=enqueued.deliveries, saved=enqueued.saved,
+        untranslated=len(untranslated), unreached=len(missed),
+    )  # fmt: skip
     return True
 
 
 async def _only_staff(session: AsyncSession, who: CompoundSelect) -> bool:
     wanted = who.subquery()
-    return not await session.scalar(select(select(wanted).where(wanted.c.person_id.not_in(wording.staff())).exists()))
+    return not await session.scalar(select(select(wanted).where(wanted.c.person_id.not_in(audiences.staff())).exists()))
 
 
 def _translate_key(message_id: int, language: str) -> str:

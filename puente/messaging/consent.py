@@ -1,6 +1,6 @@
-"""Consent: a family's STOP, START and HELP, and what a carrier tells us about an address. Every change is a line in the ledger.
+"""Consent: a family's STOP, START and HELP, and a carrier's "opted out". Every change is a line in the ledger.
 
-`obey` is where a STOP is handled. `note_failure` is where a carrier's "opted out" and "no such number" are.
+`obey` is where a STOP is handled.
 """
 
 import unicodedata
@@ -9,18 +9,22 @@ from datetime import datetime
 from typing import Literal
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente.messaging import outbox
-from puente.messaging.channels.base import Heard, Trouble
-from puente.models import ConsentEntry, Contact, Delivery, Person, Task, TaskKind, database
+from puente.messaging.channels.base import Heard
+from puente.models import ConsentEntry, Contact
 from puente.translations import languages
 
 log = structlog.get_logger()
 
 Wish = Literal["stop", "start", "help"]
+Scope = Literal["outreach", "urgent"]
+
+# Where a contact keeps that it was stopped.
+COLUMNS: dict[Scope, str] = {"outreach": "stopped_at", "urgent": "urgent_stopped_at"}
 
 # Opting out is any reasonable wording, in any language, at once (47 CFR 64.1200; FACTS, "Consent and hours"). The first line of
 # each is Twilio's own. YES is not a START here: it answers a question of ours, and nobody who stopped is asked one.
@@ -87,56 +91,48 @@ def stop_word(language: str) -> str:
 
 
 async def obey(session: AsyncSession, wish: Wish, contacts: Sequence[Contact], heard: Heard) -> None:
-    """Do what a family asked, for every person at that address, before anything else happens to the text."""
+    """Do what a family asked, for every person at that address, before anything else happens to the text.
+
+    A STOP to the school's line silences its outreach; one to the line for emergencies silences both. START opens the line again
+    that it was written to, and the line for emergencies opens both.
+    """
     ids = [contact.id for contact in contacts if contact.id is not None]
+    scopes: Sequence[Scope] = ("outreach", "urgent") if heard.urgent else ("outreach",)
+    said = heard.text.strip()[:64]
     if wish == "stop":
-        await _stop(session, ids, by=heard.text.strip()[:64], source=heard.origin, at=heard.at)
+        await _stop(session, ids, scopes, by=said, source=heard.origin, at=heard.at)
     elif wish == "start":
-        await session.execute(update(Contact).where(col(Contact.id).in_(ids)).values(stopped_at=None))
-        _enter(session, ids, "granted", heard.text.strip()[:64], heard.origin, heard.at)
+        opened: dict[str, None] = {COLUMNS[scope]: None for scope in scopes}
+        await session.execute(update(Contact).where(col(Contact.id).in_(ids)).values(opened))
+        _enter(session, ids, "granted", scopes, said, heard.origin, heard.at)
     log.info("consent.changed", wish=wish, contacts=len(ids))
 
 
-async def note_failure(session: AsyncSession, delivery_id: int, trouble: Trouble, reason: str, at: datetime) -> None:
-    """What a delivery that failed says about its contact. Either way a person is asked to reach the family."""
-    row = (
+async def stop_at_carrier(
+    session: AsyncSession, contact_ids: Sequence[int], *, by: str, source: str, at: datetime, urgent: bool
+) -> None:
+    """The carrier says that the number has opted out of one of our lines: of the one for emergencies where `urgent`."""
+    await _stop(session, contact_ids, ("urgent",) if urgent else ("outreach",), by=by, source=source, at=at)
+
+
+async def _stop(
+    session: AsyncSession, contact_ids: Sequence[int], scopes: Sequence[Scope], *, by: str, source: str, at: datetime
+) -> None:
+    for scope in scopes:
+        column = getattr(Contact, COLUMNS[scope])
         await session.execute(
-            select(Contact, Delivery, col(Person.language))
-            .join(Delivery, col(Delivery.contact_id) == col(Contact.id))
-            .join(Person, col(Person.id) == col(Contact.person_id))
-            .where(col(Delivery.id) == delivery_id)
+            update(Contact).where(col(Contact.id).in_(contact_ids), column.is_(None)).values({COLUMNS[scope]: at})
         )
-    ).one()
-    contact, delivery, language = row
-    reason = outbox.short(reason) or ""
-    if trouble is Trouble.stopped:
-        # The carrier knows the number, not the person: whoever shares it is stopped too.
-        sharing = select(col(Contact.id)).where(col(Contact.channel) == contact.channel, col(Contact.address) == contact.address)
-        await _stop(
-            session,
-            [number for number in await session.scalars(sharing) if number],
-            by="carrier",
-            source=f"delivery:{delivery_id}",
-            at=at,
-        )
-    elif trouble is Trouble.bad_address and contact.bad_at is None:
-        contact.bad_at, contact.bad_reason = at, reason
-    kind = TaskKind.repair if trouble is Trouble.bad_address else TaskKind.call
-    key = f"repair:{contact.id}" if kind is TaskKind.repair else f"call:{delivery.message_id}:{contact.person_id}"
-    task = Task(
-        key=key, kind=kind, reason=reason, message_id=delivery.message_id, person_id=contact.person_id, contact_id=contact.id,
-        language=language, created_at=at,
-    )  # fmt: skip
-    await database.add_once(session, task)
+    about = outbox.to_contacts(contact_ids, outreach="outreach" in scopes, urgent="urgent" in scopes)
+    await outbox.take_back(session, about, ASKED_TO_STOP)
+    _enter(session, contact_ids, "stopped", scopes, by, source, at)
 
 
-async def _stop(session: AsyncSession, contact_ids: Sequence[int], *, by: str, source: str, at: datetime) -> None:
-    await session.execute(
-        update(Contact).where(col(Contact.id).in_(contact_ids), col(Contact.stopped_at).is_(None)).values(stopped_at=at)
+def _enter(
+    session: AsyncSession, contact_ids: Sequence[int], change: str, scopes: Sequence[Scope], by: str, source: str, at: datetime
+) -> None:
+    session.add_all(
+        ConsentEntry(contact_id=contact_id, change=change, scope=scope, by=by, source=source, at=at)
+        for contact_id in contact_ids
+        for scope in scopes
     )
-    await outbox.cancel_for(session, contact_ids, ASKED_TO_STOP)
-    _enter(session, contact_ids, "stopped", by, source, at)
-
-
-def _enter(session: AsyncSession, contact_ids: Sequence[int], change: str, by: str, source: str, at: datetime) -> None:
-    session.add_all(ConsentEntry(contact_id=contact_id, change=change, by=by, source=source, at=at) for contact_id in contact_ids)

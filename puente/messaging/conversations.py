@@ -5,19 +5,20 @@ answers, else to the school's office. A stranger's text becomes a task. All of i
 stored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
 import structlog
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import audiences, composing, consent, wording
+from puente.messaging import audiences, composing, consent
 from puente.messaging.channels.base import Heard
 from puente.messaging.composing import Draft
+from puente.messaging.policy import URGENT
 from puente.models import (
     Contact,
     Delivery,
@@ -37,6 +38,7 @@ from puente.models import (
 log = structlog.get_logger()
 
 STOPPED = "You will get no more messages from us here. Reply {start} if you want them again."
+STOPPED_BUT_URGENT = "You will get no more messages from us here, except in an emergency. Reply {start} if you want them again."
 STARTED = "You will get messages from us again. Reply {stop} to stop them."
 HELP = (
     "This is the school's message line. Write to us here in your language, and a person will read it. "
@@ -65,8 +67,11 @@ class Answered:
     pointed: bool
 
 
-async def hear(session: AsyncSession, heard: Heard, programs: Sequence[Program] = ()) -> int | None:
-    """Store what somebody wrote and route it. Returns the new message's id, None where it was heard before."""
+async def hear(session: AsyncSession, heard: Heard, programs: Sequence[Program] = (), senders: Collection[str] = ()) -> int | None:
+    """Store what somebody wrote and route it. Returns the new message's id, None where it was heard before.
+
+    `senders` are the school's lines: who stops one is told what still comes by another.
+    """
     if await session.scalar(select(exists().where(col(Message.origin) == heard.origin))):
         return None  # a program must not hear it twice either
     heard = replace(heard, text=_storable(heard.text))
@@ -82,7 +87,7 @@ async def hear(session: AsyncSession, heard: Heard, programs: Sequence[Program] 
     answered = await _answered(session, heard, contacts)
     contact = next((c for c in contacts if answered and c.person_id == answered.person_id), contacts[0])
     if wish := consent.wish_of(heard.text):
-        return await _hear_wish(session, heard, wish, contacts, contact)
+        return await _hear_wish(session, heard, wish, contacts, contact, senders)
     for program in programs:
         if await program.hear(session, heard, contact, answered.message if answered else None):
             return await _keep(session, heard, contact, answered, audiences.only())
@@ -106,7 +111,12 @@ async def say(session: AsyncSession, contact: Contact, phrase: str, heard: Heard
 
 
 async def _hear_wish(
-    session: AsyncSession, heard: Heard, wish: consent.Wish, contacts: Sequence[Contact], contact: Contact
+    session: AsyncSession,
+    heard: Heard,
+    wish: consent.Wish,
+    contacts: Sequence[Contact],
+    contact: Contact,
+    senders: Collection[str],
 ) -> int | None:
     message_id = await _keep(session, heard, contact, None, audiences.only())
     if message_id is None:
@@ -115,7 +125,9 @@ async def _hear_wish(
     stopped_before = wish == "stop" and all(contact.stopped_at for contact in contacts)
     await consent.obey(session, wish, contacts, heard)
     if not heard.carrier_answered and not stopped_before:
-        await say(session, contact, {"stop": STOPPED, "start": STARTED, "help": HELP}[wish], heard)
+        still_urgent = f"{heard.channel}{URGENT}" in senders and not heard.urgent and not contact.urgent_stopped_at
+        stopped = STOPPED_BUT_URGENT if still_urgent else STOPPED
+        await say(session, contact, {"stop": stopped, "start": STARTED, "help": HELP}[wish], heard)
     return message_id
 
 
@@ -192,7 +204,7 @@ async def _answered(session: AsyncSession, heard: Heard, contacts: Sequence[Cont
         .join(Delivery, col(Delivery.message_id) == col(Message.id))
         .where(
             col(Delivery.state).in_([State.sending, State.sent, State.delivered]),
-            col(Message.author_id).is_not(None),
+            or_(col(Message.author_id).is_not(None), col(Message.kind) == Kind.digest),
         )
         # What is being sent has no `sent_at` yet, but a lease that ends later than any.
         .order_by(func.coalesce(col(Delivery.sent_at), col(Delivery.due_at)).desc(), col(Delivery.id).desc())
@@ -202,8 +214,8 @@ async def _answered(session: AsyncSession, heard: Heard, contacts: Sequence[Cont
     theirs = delivered.where(col(Delivery.person_id).in_([contact.person_id for contact in contacts]))
     pointed = (await session.execute(here.where(col(Delivery.ref) == heard.reply_ref))).first() if heard.reply_ref else None
     row = pointed or (await session.execute(here)).first() or (await session.execute(theirs)).first()
-    if row is None:
-        return None
+    if row is None or row[0].author_id is None:
+        return None  # a digest of several teachers' texts: nobody can say whom the answer is for
     message, person_id, student_id = row
     student_id = student_id or message.student_id or await _only_child(session, message)
     return Answered(message, person_id, student_id, pointed is not None)
@@ -221,7 +233,7 @@ async def _is_ambiguous(session: AsyncSession, heard: Heard, contact: Contact, a
     """A teacher to whom several families have written must say which one is meant: a guess could reach the wrong parent."""
     if answered.pointed or not answered.message.heard_on:
         return False
-    if not await session.scalar(wording.staff().where(col(PersonRole.person_id) == contact.person_id).limit(1)):
+    if not await session.scalar(audiences.staff().where(col(PersonRole.person_id) == contact.person_id).limit(1)):
         return False  # a family hears from the school alone, and who wrote last is the one they mean
     since = answered.message.created_at - RECENT
     families = await session.scalars(

@@ -1,223 +1,499 @@
-"""Dispatch: the second half of the pipe. Claim what is due, word it, hand it to its channel, settle the answers.
+"""Dispatch: the second half of the pipe. Claim what is due, word it, look once more, hand it to its channel, settle the answers.
 
-A claim is a lease in the database, so a process that dies here needs no repair: its rows come due again, in doubt, and the channel
-is asked whether it has the text already before it is sent once more.
+    claim → word → (reserve the line) → hand → channel.send → settle
+
+Each of the school's lines (SMS, Telegram, SMS for emergencies) has a lane of its own, so that a slow one holds up no other. A claim
+is a lease in the database, so a process that dies here needs no repair: what it had only claimed comes due again as if nothing had
+happened, and what it had handed over comes back in doubt, and the channel is asked whether it has the text already.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
+from time import perf_counter
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import consent, outbox, wording
+from puente.messaging import consent, digests, failures, hours, metrics, outbox, senders, wording
 from puente.messaging.channels import gsm7
 from puente.messaging.channels.base import CannotTell, Channel, Outcome, Outgoing, Refused, Retry, Sent, Trouble
-from puente.messaging.outbox import Settlement
-from puente.messaging.policy import POLICIES
-from puente.models import Contact, HubError, State
+from puente.messaging.outcomes import TOO_LATE, Settlement, next_step
+from puente.messaging.policy import POLICIES, URGENT, enough
+from puente.messaging.school import School
+from puente.messaging.senders import NO_LIMIT, Pace
+from puente.models import Contact, HubError, Kind, MessageState, State
 from puente.models.database import Sessions
 from puente.translations.translator import Translator
 
 log = structlog.get_logger()
 
-BATCH = 100
-AT_ONCE = 64
-BACKOFF = (timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1))
+# How many rows are claimed at once, how many texts are at a channel at the same time, and how many are handed over together.
+BATCH, AT_ONCE, TOGETHER = 100, 64, 32
 
-# How long a channel rests that cannot send at all, where it did not say so itself.
-REST = timedelta(minutes=1)
+# Answers are written down when so many have come, or so many seconds after the first of them.
+SETTLE_ROWS, SETTLE_AFTER = 100, 0.02
 
-# How long the receipt of a doubtful attempt is given to tell us, before the channel is asked.
-DOUBT = timedelta(seconds=30)
+# Without a rate to keep, a few texts are not handed over while so many are at the channel: the last look is for a group.
+WORTH_IT = 16
+
+# With nothing due, a lane that still waits for answers looks for more so often, in seconds: something urgent may have come.
+LOOK_AGAIN = 0.2
+AT_ONCE_AGAIN = timedelta(0)
+
+# A text of a paced line is handed over so shortly before its moment.
+NEXT = timedelta(milliseconds=30)
+
+NIGHT = "It could not go out at night, and in the morning it would be of no more use."
+NO_RIGHT = "This guardian may no longer be told this about the child."
+UNSURE = "It may or may not have arrived: the connection broke while it was sent."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Work:
-    """One claimed delivery, worded. `introduces` marks a text that tells the family how to stop."""
+    """One claimed delivery, worded. `units` is what it costs its line, `go_at` the moment that the line was promised for it.
+
+    `handed_at` is set for an attempt in doubt. `introduces` marks a text that tells the family how to stop.
+    """
 
     outgoing: Outgoing
     channel: str
     contact_id: int
     attempts: int
-    in_doubt: bool
-    since: datetime
+    priority: int
     repeat_in_doubt: bool
+    zones: tuple[ZoneInfo, ...] = ()
+    expires_at: datetime | None = None
+    handed_at: datetime | None = None
     introduces: bool = False
+    units: int = 1
+    go_at: datetime | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NotSent:
-    """One claimed delivery that does not leave the house. Where there is a `trouble`, a person is asked to reach the family."""
+    """One claimed delivery that does not leave the house, now or ever. `digest_id` is set for a digest that came too late."""
 
     settlement: Settlement
-    trouble: Trouble | None = None
+    digest_id: int | None = None
 
 
-def next_step(work: Work, outcome: Outcome, at: datetime) -> Settlement:
-    """What an answer means for the delivery. Pure: tries, times and states, nothing else."""
-    delivery_id = work.outgoing.delivery_id
-    match outcome:
-        case Sent(ref, arrived):
-            state = State.delivered if arrived else State.sent
-            text = work.outgoing.text
-            return Settlement(delivery_id, state, ref=ref, text=text, parts=gsm7.parts(text) if work.channel == "sms" else 1)
-        case Refused(reason):
-            return Settlement(delivery_id, State.failed, reason=reason)
-        case Retry(reason, after, Trouble.resting, maybe_sent=False):
-            # The channel rests, which no family can help: it is tried ever more seldom, until the text is of no more use.
-            tired = BACKOFF[min(work.attempts, len(BACKOFF)) - 1]
-            return Settlement(delivery_id, State.queued, reason=reason, due_at=at + (after or max(REST, tired)))
-        case Retry(reason) if work.attempts > len(BACKOFF):
-            return Settlement(delivery_id, State.failed, reason=f"We gave up after {work.attempts} tries. {reason}")
-        case Retry(reason, after, maybe_sent=True):
-            # It stays claimed: its receipt may still come, and only then is the channel asked.
-            return Settlement(delivery_id, State.sending, reason=reason, due_at=at + max(after or DOUBT, DOUBT), in_doubt=True)
-        case Retry(reason, after):
-            return Settlement(delivery_id, State.queued, reason=reason, due_at=at + (after or BACKOFF[work.attempts - 1]))
-        case _:
-            assert_never(outcome)
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What a claim brought: how many rows, and those of them that may go. `pause` is in how many seconds a paced line with work
+    waiting is free again."""
+
+    rows: int = 0
+    works: tuple[Work, ...] = ()
+    pause: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the channel said to one attempt, and what that means."""
+
+    work: Work
+    outcome: Outcome
+    settlement: Settlement
 
 
 class Dispatcher:
-    """Holds what lives as long as the process: the channels, and which of them rest until when."""
+    """Holds what lives as long as the process: the channels, by the line that they are, and a lane for each."""
 
     def __init__(
         self,
         sessions: Sessions,
         channels: Mapping[str, Channel],
         translator: Translator,
-        school: wording.School,
+        school: School,
         now: Callable[[], datetime],
+        paces: Mapping[str, Pace] | None = None,
     ) -> None:
         self.channels = channels
-        self.resting: dict[str, datetime] = {}
-        self._sessions = sessions
-        self._translator = translator
-        self._school = school
-        self._now = now
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self.paces = paces or {}
+        self.closing = False
+        self._desk = Desk(sessions, channels, translator, school, now)
+        self._lanes: dict[str, Lane] = {}
 
     async def drain(self) -> int:
         """Tick: send everything that is due. Returns how many deliveries were handed to a channel or given up."""
-        handled = 0
-        while claimed := await self._claim():
-            settled = await asyncio.gather(*(self._attempt(work) for work in claimed if isinstance(work, Work)))
-            async with self._sessions.begin() as session:
-                await self._settle(session, settled)
-            handled += len(claimed)
-        return handled
+        for name in self.channels:
+            if name not in self._lanes:
+                self._lanes[name] = Lane(name, self._desk, self.paces.get(name, NO_LIMIT))
+        handled = [await self._desk.give_up_strays()] if not self.closing else []
+        handled += await asyncio.gather(*(lane.drain(lambda: self.closing) for lane in self._lanes.values()))
+        return sum(handled)
 
-    async def _claim(self) -> list[Work | NotSent]:
-        at = self._now()
-        self.resting = {name: until for name, until in self.resting.items() if until > at}
-        async with self._sessions.begin() as session:
-            claimed = await outbox.claim(session, at, BATCH, list(self.resting))
+
+class Desk:
+    """What all lanes share: reading, wording and writing down. Each method is a short transaction or two, and sends nothing."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        channels: Mapping[str, Channel],
+        translator: Translator,
+        school: School,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.sessions = sessions
+        self.channels = channels
+        self.now = now
+        self._translator = translator
+        self._school = school
+
+    async def claim(self, sender: str, pace: Pace) -> Claimed:
+        """Lease what is due on a line and word it, as much as the line can take soon. What must not go is settled at once."""
+        began, at = perf_counter(), self.now()
+        async with self.sessions.begin() as session:
+            pause = await senders.pause_of(session, sender, at)
+            if pause is None:
+                return Claimed()
+            if pause > 0:
+                return Claimed(pause=pause if await outbox.is_due(session, sender, at) else 0.0)
+            claimed = await outbox.claim(session, at, pace.batch if pace.rate else BATCH, sender)
         if not claimed:
-            return []
-        async with self._sessions.begin() as session:
+            return Claimed()
+        works = await self._word(claimed, at)
+        if pace.rate:
+            works = await self._reserve(sender, pace, works)
+        metrics.claimed(perf_counter() - began, len(claimed))
+        return Claimed(len(claimed), tuple(works))
+
+    async def give_up_strays(self) -> int:
+        """What waits for a line that the school does not have any more: tried on the guardian's next contact, or a task."""
+        at = self.now()
+        async with self.sessions.begin() as session:
+            strays = await outbox.claim_strays(session, at, BATCH, self.channels)
+        if strays:
+            await self._word(strays, at)
+        return len(strays)
+
+    async def hand(self, works: Sequence[Work]) -> list[Work]:
+        """The last look before they leave. Returns those that may; the next claim says why the others must not."""
+        at = self.now()
+        night = {_id(work) for work in works if work.zones and hours.next_open(at, work.zones) > at}
+        async with self.sessions.begin() as session:
+            handed = await outbox.hand(session, [_id(work) for work in works if _id(work) not in night], at)
+            if late := [_id(work) for work in works if _id(work) not in handed]:
+                await outbox.give_back(session, late, at)
+        return [_fresh(work, at) for work in works if _id(work) in handed]
+
+    async def give_back(self, works: Sequence[Work]) -> None:
+        async with self.sessions.begin() as session:
+            await outbox.give_back(session, [_id(work) for work in works], self.now())
+
+    async def rest(self, sender: str, failure: Retry) -> None:
+        async with self.sessions.begin() as session:
+            await senders.rest(session, sender, failure, self.now())
+
+    async def settle(self, answers: Sequence[Answer]) -> None:
+        """Write down a batch of answers, and do what they ask for."""
+        at = self.now()
+        async with self.sessions.begin() as session:
+            await self._write_down(session, [answer.settlement for answer in answers], at)
+            introduced = [a.work.contact_id for a in answers if a.work.introduces and isinstance(a.outcome, Sent)]
+            if introduced:  # a family is told once how to stop, so most batches have none
+                await session.execute(
+                    update(Contact)
+                    .where(col(Contact.id).in_(introduced), col(Contact.introduced_at).is_(None))
+                    .values(introduced_at=at)
+                    .execution_options(synchronize_session=False)
+                )
+        for answer in answers:
+            metrics.moved(answer.work.channel, answer.settlement.state.value)
+
+    async def adopt(self, work: Work, refs: Sequence[str]) -> Outcome:
+        """What a look-up means: the text that the channel has is ours, or another's, or it is too early to tell."""
+        async with self.sessions.begin() as session:
+            if refs and await outbox.has_twin_in_flight(session, _id(work), self.now()):
+                return Retry("The same phone is being written to just now.", maybe_sent=True)
+            ref = await outbox.adopt(session, _id(work), refs)
+        return Sent(ref) if ref else Retry("The channel had not taken it, so it is sent again.", AT_ONCE_AGAIN)
+
+    async def _reserve(self, sender: str, pace: Pace, works: Sequence[Work]) -> list[Work]:
+        """Promise the line to these texts, one after the other. Of several to one chat, the first goes and the rest wait their
+        time."""
+        at, doubtful = self.now(), [work for work in works if work.handed_at]
+        fresh = [work for work in works if not work.handed_at]
+        async with self.sessions.begin() as session:
+            if pace.per_chat and fresh:
+                firsts = {work.outgoing.to: work for work in reversed(fresh)}
+                free = await senders.reserve_chats(session, fresh[0].channel, list(firsts), pace, at)
+                later = [_id(work) for work in fresh if work.outgoing.to not in free or firsts[work.outgoing.to] is not work]
+                await outbox.give_back(session, later, at + pace.per_chat)
+                fresh = [work for work in fresh if _id(work) not in later]
+            moments = await senders.reserve(session, sender, pace, [work.units for work in fresh], at)
+        return [*doubtful, *(replace(work, go_at=moment) for work, moment in zip(fresh, moments, strict=True))]
+
+    async def _word(self, claimed: Sequence[int], at: datetime) -> list[Work]:
+        async with self.sessions.begin() as session:
             envelopes = await wording.open_envelopes(session, claimed)
             works = [self._work(envelope, at) for envelope in envelopes]
             stay = [work for work in works if isinstance(work, NotSent)]
-            await outbox.settle(session, [work.settlement for work in stay], at)
+            go = [work for work in works if isinstance(work, Work)]
+            await outbox.note_texts(session, {_id(w): (w.outgoing.text, w.units) for w in go if w.handed_at is None})
+            await self._write_down(session, [work.settlement for work in stay], at)
             for work in stay:
-                if work.trouble is not None:
-                    await consent.note_failure(session, work.settlement.delivery_id, work.trouble, work.settlement.reason or "", at)
-        return works
+                if work.digest_id:
+                    await digests.take_apart(session, work.digest_id, at)
+        return go
+
+    async def _write_down(self, session: AsyncSession, settlements: Sequence[Settlement], at: datetime) -> None:
+        await outbox.settle(session, settlements, at)
+        for settlement in settlements:
+            if settlement.failure:
+                await failures.follow_up(session, settlement.delivery_id, settlement.failure, self.channels, at)
 
     def _work(self, envelope: wording.Envelope, at: datetime) -> Work | NotSent:
-        """Word a delivery, or say why it must not go: the last look before it leaves the house."""
-        delivery, message, contact = envelope.delivery, envelope.message, envelope.contact
-        assert delivery.id is not None
-        policy = POLICIES[message.kind]
-        if contact.stopped_at and not policy.to_stopped:
-            return NotSent(Settlement(delivery.id, State.cancelled, reason=consent.ASKED_TO_STOP))
+        """Word a delivery, or say why it must not go."""
+        if envelope.handed_at:
+            return self._doubtful(envelope)
+        zones = self._zones(envelope)
+        if reason := self._reason_to_stay(envelope, zones, at):
+            return reason
+        try:
+            text = wording.as_sent(wording.word(envelope, self._school, self._translator), envelope.channel, self._school)
+        except HubError as error:
+            return _fails(envelope, Refused(str(error), Trouble.unsaid))
+        return self._worded(envelope, text, zones)
+
+    def _doubtful(self, envelope: wording.Envelope) -> Work:
+        """What may have left already is asked after first, in the very words that were handed over."""
+        return self._worded(envelope, envelope.text or "", ())
+
+    def _worded(self, envelope: wording.Envelope, text: str, zones: tuple[ZoneInfo, ...]) -> Work:
+        policy = POLICIES[envelope.message.kind]
+        return Work(
+            outgoing=Outgoing(envelope.delivery_id, envelope.address, text),
+            channel=envelope.channel,
+            contact_id=envelope.contact_id,
+            attempts=envelope.attempts,
+            priority=policy.priority,
+            repeat_in_doubt=policy.repeat_in_doubt,
+            zones=zones,
+            expires_at=envelope.message.expires_at,
+            handed_at=envelope.handed_at,
+            introduces=wording.introduces(envelope),
+            units=gsm7.parts(text) if envelope.channel == "sms" else 1,
+        )
+
+    def _zones(self, envelope: wording.Envelope) -> tuple[ZoneInfo, ...]:
+        """Where it must be day for this text to go; nowhere where it may go at any hour."""
+        if POLICIES[envelope.message.kind].any_hour:
+            return ()
+        return hours.zones_of(envelope.lives_in, envelope.number_in, self._school.timezone)
+
+    def _reason_to_stay(self, envelope: wording.Envelope, zones: tuple[ZoneInfo, ...], at: datetime) -> NotSent | None:
+        message, policy = envelope.message, POLICIES[envelope.message.kind]
+        if message.state is MessageState.cancelled:
+            return NotSent(Settlement(envelope.delivery_id, State.cancelled, reason="It was cancelled."))
+        if message.state is MessageState.paused:
+            return NotSent(Settlement(envelope.delivery_id, State.held, reason=failures.FILTERED))
+        stopped_at = envelope.urgent_stopped_at if envelope.sender.endswith(URGENT) else envelope.stopped_at
+        if stopped_at and not policy.to_stopped:
+            return NotSent(Settlement(envelope.delivery_id, State.cancelled, reason=consent.ASKED_TO_STOP))
+        if envelope.student_id and envelope.rights not in enough(policy.rights):
+            return NotSent(Settlement(envelope.delivery_id, State.cancelled, reason=NO_RIGHT))
         if message.expires_at and message.expires_at <= at:
             # Nobody is asked to call: what is of no more use in writing is of none by telephone.
-            return NotSent(Settlement(delivery.id, State.failed, reason="It came too late to be of use, so it was not sent."))
-        if contact.bad_at:
-            return _failed(delivery.id, contact.bad_reason or "The address on file does not work.", Trouble.bad_address)
-        if delivery.channel not in self.channels:
-            return _failed(delivery.id, "This channel is not set up.")
+            late = message.id if message.kind is Kind.digest else None
+            return NotSent(Settlement(envelope.delivery_id, State.failed, reason=TOO_LATE), late)
+        if zones and (opens := hours.next_open(at, zones)) > at:
+            if message.expires_at and message.expires_at <= opens:
+                late = message.id if message.kind is Kind.digest else None
+                return NotSent(Settlement(envelope.delivery_id, State.failed, reason=NIGHT), late)
+            return NotSent(Settlement(envelope.delivery_id, State.queued, due_at=opens))
+        if envelope.bad_at:
+            return _fails(envelope, Refused(envelope.bad_reason or "The address on file does not work.", Trouble.bad_address))
+        if envelope.sender not in self.channels:
+            return _fails(envelope, Refused("This channel is not set up."))
+        return None
+
+
+class Lane:
+    """One line's way out. It keeps its channel busy, its pace, and the order: the most urgent first."""
+
+    def __init__(self, name: str, desk: Desk, pace: Pace) -> None:
+        self.name = name
+        self._desk = desk
+        self._pace = pace
+        self._channel = desk.channels[name]
+        self._waiting: list[Work] = []
+        self._flying: set[asyncio.Task[None]] = set()
+        self._answers: list[Answer] = []
+        self._news = asyncio.Event()  # a claim has come, or there is room to hand over more
+        self._landed = asyncio.Event()  # there is an answer to write down
+        self._pressing = asyncio.Event()  # there are so many, or it is the last, that they are written down at once
+        self._rests = False
+        self._ended = False
+
+    async def drain(self, closing: Callable[[], bool]) -> int:
+        """Send what is due on this line. Returns how many deliveries were dealt with."""
+        clock = asyncio.get_running_loop().time
+        handled, more, look_at = 0, True, 0.0
+        claiming: asyncio.Task[Claimed] | None = None
+        self._rests = self._ended = False
+        settling = asyncio.create_task(self._settle_as_they_come())
         try:
-            text = wording.as_sent(wording.word(envelope, self._school, self._translator), delivery.channel, self._school)
-        except HubError as error:
-            return _failed(delivery.id, str(error))
-        seconds_left = int((message.expires_at - at).total_seconds()) if message.expires_at else None
-        return Work(
-            outgoing=Outgoing(delivery.id, contact.address, text, seconds_left),
-            channel=delivery.channel,
-            contact_id=delivery.contact_id,
-            attempts=delivery.attempts,
-            in_doubt=delivery.in_doubt,
-            since=message.released_at or message.send_at,
-            repeat_in_doubt=policy.repeat_in_doubt,
-            introduces=wording.introduces(envelope),
-        )
+            while claiming or self._waiting or self._flying or more:
+                self._news.clear()
+                if settling.done():
+                    settling.result()  # the database failed: the answers are kept for the next time
+                if claiming and claiming.done():
+                    claimed, claiming = claiming.result(), None
+                    handled, more = handled + claimed.rows, claimed.rows > 0 or claimed.pause > 0
+                    look_at = 0.0 if claimed.rows else clock() + (claimed.pause or LOOK_AGAIN)
+                    self._take(claimed.works)
+                if closing() or self._rests:
+                    more, look_at = False, clock() + LOOK_AGAIN
+                    await self._give_back()
+                if claiming is None and clock() >= look_at and len(self._waiting) < AT_ONCE:
+                    claiming = asyncio.create_task(self._desk.claim(self.name, self._pace))
+                    claiming.add_done_callback(lambda _: self._news.set())
+                if not await self._hand_over() and (claiming or self._waiting or self._flying or more):
+                    await self._wait(None if claiming else look_at - clock())
+            return handled
+        finally:
+            await self._come_to_rest(claiming, settling)
 
-    async def _attempt(self, work: Work) -> tuple[Work, Outcome, Settlement]:
-        channel = self.channels[work.channel]
-        async with self._slots:
-            try:
-                outcome = await self._send(channel, work)
-            except Exception as error:
-                # A channel that breaks its promise must not take the other deliveries with it. Without the error's text: it may
-                # hold a family's number.
-                log.error("channel.broke", channel=work.channel, delivery=work.outgoing.delivery_id, error=type(error).__name__)
-                outcome = Retry("The channel broke down.", maybe_sent=True)
-        if isinstance(outcome, Retry) and outcome.trouble is Trouble.resting:
-            self._rest(work.channel, outcome)
-        settlement = next_step(work, outcome, self._now())
+    def _take(self, works: Sequence[Work]) -> None:
+        """Put claimed works in line. What is in doubt is asked after at once: nothing is handed over for it."""
+        for work in works:
+            if work.handed_at:
+                self._fly(work)
+            else:
+                self._waiting.append(work)
+        # A paced line has promised each its moment; the other takes the most urgent first. Sorting keeps the order of the claims.
+        self._waiting.sort(key=lambda work: work.go_at.timestamp() if work.go_at else work.priority)
+
+    async def _hand_over(self) -> bool:
+        """Hand over the next few texts that may go, together: the last look is one statement for all of them."""
+        free = AT_ONCE - len(self._flying)
+        soon = self._desk.now() + NEXT
+        group = [work for work in self._waiting[: min(free, TOGETHER)] if work.go_at is None or work.go_at <= soon]
+        if not group or (self._pace.rate is None and free < WORTH_IT and len(self._flying) >= WORTH_IT):
+            return False
+        self._waiting = self._waiting[len(group) :]
+        for work in await self._desk.hand(group):
+            self._fly(work)
+        return True
+
+    def _fly(self, work: Work) -> None:
+        task = asyncio.create_task(self._attempt(work))
+        self._flying.add(task)
+        task.add_done_callback(self._land)
+
+    def _land(self, task: asyncio.Task[None]) -> None:
+        self._flying.discard(task)
+        self._landed.set()
+        if not self._flying or len(self._answers) >= SETTLE_ROWS:
+            self._pressing.set()
+        if not self._flying or (self._waiting and AT_ONCE - len(self._flying) >= WORTH_IT):
+            self._news.set()
+
+    async def _attempt(self, work: Work) -> None:
+        """Send one text and note the answer."""
+        if work.go_at and (early := (work.go_at - self._desk.now()).total_seconds()) > 0:
+            await asyncio.sleep(early)
+        began = perf_counter()
+        try:
+            outcome = await (self._ask_after(work) if work.handed_at else self._channel.send(work.outgoing))
+        except Exception as error:
+            # A channel that breaks its promise must not take the other deliveries with it. Without the error's text: it may hold a
+            # family's number.
+            log.error("channel.broke", sender=self.name, delivery=work.outgoing.delivery_id, error=type(error).__name__)
+            outcome = Retry("The channel broke down.", maybe_sent=True)
+        metrics.sent(self.name, perf_counter() - began)
+        attempts = work.attempts if work.handed_at else work.attempts + 1
+        settlement = next_step(work.outgoing.delivery_id, outcome, attempts, self._desk.now(), work.expires_at)
+        if isinstance(outcome, Retry) and senders.asks_for_rest(outcome):
+            self._rests = True
+            await self._desk.rest(self.name, outcome)
+        self._answers.append(Answer(work, outcome, settlement))
         log.info(
-            "delivery.attempted",
-            delivery=settlement.delivery_id,
-            channel=work.channel,
-            state=settlement.state.value,
-            attempt=work.attempts,
+            "delivery.attempted", delivery=settlement.delivery_id, sender=self.name, state=settlement.state.value, attempt=attempts
         )
-        return work, outcome, settlement
 
-    async def _send(self, channel: Channel, work: Work) -> Outcome:
-        if not work.in_doubt:
-            return await channel.send(work.outgoing)
-        match await channel.look_up(work.outgoing, work.since):
-            case Sent() as taken:
-                return taken
+    async def _ask_after(self, work: Work) -> Outcome:
+        """Ask the channel what became of an attempt in doubt, before it is made again."""
+        assert work.handed_at
+        match await self._channel.look_up(work.outgoing, work.handed_at):
+            case Retry() as unanswered if work.expires_at and work.expires_at <= self._desk.now():
+                return Refused(UNSURE, Trouble.unsure, unanswered.code)
             case Retry() as unanswered:
                 # It could not be asked, so the doubt stays.
                 return replace(unanswered, maybe_sent=True)
             case CannotTell() if not work.repeat_in_doubt:
-                return Refused("It may or may not have arrived: the connection broke while it was sent.")
-            case _:
-                return await channel.send(work.outgoing)
+                return Refused(UNSURE, Trouble.unsure)
+            case CannotTell():
+                return Retry("It may not have arrived, so it is sent again: rather twice than never.", AT_ONCE_AGAIN)
+            case refs:
+                return await self._desk.adopt(work, refs)
 
-    def _rest(self, channel: str, outcome: Retry) -> None:
-        until = self._now() + (outcome.after or REST)
-        if until > self.resting.get(channel, self._now()):
-            self.resting[channel] = until
-            log.warning("channel.resting", channel=channel, reason=outcome.reason)
+    async def _settle_as_they_come(self) -> None:
+        """Write answers down in batches: a transaction for each would take longer than the texts themselves."""
+        while not self._ended:
+            await self._landed.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._pressing.wait(), SETTLE_AFTER)
+            self._landed.clear()
+            self._pressing.clear()
+            await self._settle()
 
-    async def _settle(self, session: AsyncSession, settled: list[tuple[Work, Outcome, Settlement]]) -> None:
-        at = self._now()
-        await outbox.settle(session, [settlement for *_, settlement in settled], at)
-        introduced = [work.contact_id for work, outcome, _ in settled if work.introduces and isinstance(outcome, Sent)]
-        if introduced:  # a family is told once how to stop, so most batches have none
-            await session.execute(
-                update(Contact)
-                .where(col(Contact.id).in_(introduced), col(Contact.introduced_at).is_(None))
-                .values(introduced_at=at)
-                .execution_options(synchronize_session=False)
-            )
-        for work, outcome, settlement in settled:
-            if settlement.state is State.failed:
-                trouble = outcome.trouble if isinstance(outcome, Refused) else Trouble.none
-                await consent.note_failure(session, work.outgoing.delivery_id, trouble, settlement.reason or "", at)
+    async def _settle(self) -> None:
+        answers, self._answers = self._answers, []
+        try:
+            if answers:
+                await self._desk.settle(answers)
+        except BaseException:
+            self._answers = answers + self._answers
+            raise
+
+    async def _give_back(self) -> None:
+        """The line rests, or the process ends: what has not left is for whoever comes next."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            await self._desk.give_back(waiting)
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Until there is news, or until it is time for the next text of a paced line, or to look for more."""
+        until = [seconds] if seconds is not None else []
+        if self._waiting and (go_at := self._waiting[0].go_at):
+            until.append((go_at - NEXT - self._desk.now()).total_seconds())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), max(min(until), 0.0) if until else None)
+
+    async def _come_to_rest(self, claiming: "asyncio.Task[Claimed] | None", settling: "asyncio.Task[None]") -> None:
+        """However the drain ends: nothing is left flying, and every answer is written down."""
+        if claiming:
+            with contextlib.suppress(Exception):
+                self._take((await claiming).works)
+        await asyncio.gather(*self._flying, return_exceptions=True)
+        # It is not cancelled: that would cut off the answers that it is just writing down.
+        self._ended = True
+        self._landed.set()
+        self._pressing.set()
+        await asyncio.gather(settling, return_exceptions=True)
+        await self._settle()
 
 
-def _failed(delivery_id: int, reason: str, trouble: Trouble = Trouble.none) -> NotSent:
-    return NotSent(Settlement(delivery_id, State.failed, reason=reason), trouble)
+def _id(work: Work) -> int:
+    return work.outgoing.delivery_id
+
+
+def _fresh(work: Work, at: datetime) -> Work:
+    """The work as it leaves: with what is left of its time."""
+    if work.expires_at is None:
+        return work
+    return replace(work, outgoing=replace(work.outgoing, seconds_left=int((work.expires_at - at).total_seconds())))
+
+
+def _fails(envelope: wording.Envelope, failure: Refused) -> NotSent:
+    settlement = Settlement(envelope.delivery_id, State.failed, reason=failure.reason, failure=failure)
+    return NotSent(settlement)

@@ -1,27 +1,51 @@
 """The outbox: the delivery rows on their way out, and every change of their state.
 
-    enqueue   one row per contact, in one INSERT … SELECT          held | queued
-    claim     take what is due, with a lease                       queued | sending → sending
-    settle    write down what the channel answered                 sending → sent | delivered | queued | failed
-    advance   write down what the channel reported later           sending | sent | failed → sent | delivered | failed
+    enqueue   one row per contact, in one INSERT … SELECT           held | saved | queued
+    claim     take what is due, with a lease                        queued | sending → sending, in this house
+    hand      the last look: what may still go is marked as leaving sending → sending, at the channel
+    settle    write down what the channel answered                  sending → sent | delivered | queued | failed
+    advance   write down what the channel reported later            sending | sent | failed → sent | delivered
+    take_back STOP, cancel and pause: whatever has not left         held | saved | queued | sending → cancelled | held
 
-All rules are in the WHERE of one statement each, so repeating any of them, in any process, changes nothing.
+All rules are in the WHERE of one statement each, so repeating any of them, in any process, changes nothing. `hand` and `take_back`
+change the same rows: whichever comes first wins, and after a STOP is stored nothing more leaves.
 """
 
-from collections.abc import Collection, Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Result, and_, bindparam, case, func, literal, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Result,
+    and_,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from puente.messaging import audiences
+from puente.messaging import audiences, hours
 from puente.messaging.channels.base import Report
-from puente.messaging.policy import POLICIES
-from puente.models import Delivery, Message, Person, State, database
+from puente.messaging.outcomes import Settlement
+from puente.messaging.policy import POLICIES, URGENT, Policy
+from puente.messaging.school import School
+from puente.models import Contact, Delivery, Message, MessageState, Person, Receipt, Sender, State, database
 from puente.models.base import UtcDateTime
+from puente.models.database import Sessions
 from puente.models.deliveries import DUE
 
 # Longer than any channel's time-out: a row whose lease has passed belongs to a process that is gone.
@@ -30,71 +54,162 @@ LEASE = timedelta(seconds=60)
 # A retry that is this near keeps `work --until-idle` waiting; one further off, or a scheduled row, does not.
 NEAR = timedelta(seconds=90)
 
-# A report moves a delivery only forward. `delivered` may follow `failed`: a carrier corrects itself, a phone comes back. And it may
-# follow `cancelled`: a STOP can arrive while a text is on its way, and what reached a family stands in the record.
+# How long a STOP waits, in seconds, for what was leaving in the very moment it was stored, and how often it looks.
+LANDING, LOOK = 2.0, 0.02
+
+# Locks of PostgreSQL, each for one thing that two processes must not decide at the same time.
+BUDGET_LOCK, ADOPTION_LOCK = 0x0B0D6E7, 0x0AD097
+
+BUDGETED = [kind for kind, policy in POLICIES.items() if policy.budgeted]
+TO_STOPPED = [kind for kind, policy in POLICIES.items() if policy.to_stopped]
+DELIVERIES = Delivery.__table__  # type: ignore[attr-defined]
+
+# What has not left the house. A row is `sending` from its claim on, and has left when it was handed over.
+WAITING = or_(
+    col(Delivery.state).in_([State.held, State.saved, State.queued]),
+    and_(col(Delivery.state) == State.sending, col(Delivery.handed_at).is_(None)),
+)
+
+# A report moves a delivery only forward. `delivered` may follow `failed`: a carrier corrects itself, a phone comes back. And both
+# may follow `cancelled`: a STOP can arrive while a text is on its way, and what reached a family stands in the record.
 BEFORE = {
-    State.sent: (State.queued, State.sending, State.cancelled),
-    State.failed: (State.queued, State.sending, State.sent),
+    State.sent: (State.sending, State.cancelled),
     State.delivered: (State.queued, State.sending, State.sent, State.failed, State.cancelled),
 }
 
 
 @dataclass(frozen=True)
-class Settlement:
-    """What became of one attempt: the row's new state, and when it is due again if it is."""
+class Enqueued:
+    """How many deliveries a message became, and how many families read it in their digest."""
 
-    delivery_id: int
-    state: State
-    ref: str | None = None
-    reason: str | None = None
-    due_at: datetime | None = None
-    in_doubt: bool = False
-    text: str | None = None
-    parts: int = 0
+    deliveries: int
+    saved: int
 
 
 async def enqueue(
-    session: AsyncSession, message: Message, channels: Collection[str], at: datetime, *, per_student: bool, held: Collection[str]
-) -> int:
-    """One delivery for each recipient's best contact; those in a language of `held` wait for a person. Returns how many."""
-    state = case((col(Person.language).in_(held), literal(State.held.value)), else_=literal(State.queued.value))
-    source = audiences.addressed(message.audience, POLICIES[message.kind], channels, per_student=per_student).add_columns(
-        literal(message.id),
-        state,
-        literal(POLICIES[message.kind].priority),
-        literal(at, UtcDateTime()),
-        literal(0),
-        literal(False),
-        literal(0),
+    session: AsyncSession,
+    message: Message,
+    senders: Collection[str],
+    school: School,
+    at: datetime,
+    *,
+    per_student: bool,
+    held: Collection[str],
+    digest_at: datetime,
+) -> Enqueued:
+    """One delivery for each recipient's best contact. Those in a language of `held` wait for a person, those over their weekly
+    budget
+    for the digest at `digest_at`, and those where it is night for the morning."""
+    policy = POLICIES[message.kind]
+    who = audiences.addressed(message.audience, policy, senders, per_student=per_student).subquery()
+    over = await _over_budget(session, message, school, at, who, per_student=per_student)
+    state = case(
+        (who.c.language.in_(held), literal(State.held.value)),
+        *([(over, literal(State.saved.value))] if over is not None else []),
+        else_=literal(State.queued.value),
     )
-    columns = (
-        "person_id", "contact_id", "student_id", "channel", "language",
-        "message_id", "state", "priority", "due_at", "attempts", "in_doubt", "parts",
+    opens = await _opening(session, policy, school, at)
+    due_at = case((over, literal(digest_at, UtcDateTime())), else_=opens) if over is not None else opens
+    source = (
+        select(
+            who.c.person_id, who.c.contact_id, who.c.student_id, who.c.channel, who.c.sender, who.c.language, literal(message.id),
+            state, literal(policy.priority), due_at, literal(0), literal(False), literal(0),
+        )
+        .join(Person, col(Person.id) == who.c.person_id)
+        .join(Contact, col(Contact.id) == who.c.contact_id)
     )  # fmt: skip
-    return changed(
-        await session.execute(database.insert_once(session, Delivery).from_select(columns, source).on_conflict_do_nothing())
+    columns = (
+        "person_id", "contact_id", "student_id", "channel", "sender", "language", "message_id",
+        "state", "priority", "due_at", "attempts", "in_doubt", "parts",
+    )  # fmt: skip
+    written = await session.execute(database.insert_once(session, Delivery).from_select(columns, source).on_conflict_do_nothing())
+    return Enqueued(changed(written), await _saved(session, message) if over is not None else 0)
+
+
+async def count_over_budget(
+    session: AsyncSession, message: Message, addressed: Any, school: School, at: datetime, *, per_student: bool
+) -> int:
+    """How many of these texts would wait for their family's digest."""
+    over = await _over_budget(session, message, school, at, addressed, per_student=per_student)
+    if over is None:
+        return 0
+    counted = select(over.label("over")).select_from(addressed).subquery()
+    return await session.scalar(select(func.count()).where(counted.c.over)) or 0
+
+
+async def enqueue_next(session: AsyncSession, delivery: Delivery, policy: Policy, senders: Collection[str], at: datetime) -> bool:
+    """After one contact of a person has failed: the next in the order that the person prefers, each once per message."""
+    tried = aliased(Delivery)
+    following = await session.scalar(
+        select(Contact)
+        .where(
+            col(Contact.person_id) == delivery.person_id,
+            audiences.usable(senders, policy),
+            ~exists().where(
+                col(tried.message_id) == delivery.message_id,
+                col(tried.contact_id) == col(Contact.id),
+                func.coalesce(col(tried.student_id), 0) == (delivery.student_id or 0),
+            ),
+        )
+        .order_by(col(Contact.position), col(Contact.id))
+        .limit(1)
     )
+    if following is None:
+        return False
+    own_line = f"{following.channel}{URGENT}"
+    row = Delivery(
+        message_id=delivery.message_id, person_id=delivery.person_id, contact_id=following.id or 0, student_id=delivery.student_id,
+        channel=following.channel, sender=own_line if policy.own_sender and own_line in senders else following.channel,
+        language=delivery.language, state=State.queued, priority=delivery.priority, due_at=at,
+    )  # fmt: skip
+    await database.add_once(session, row)
+    return True
 
 
-async def release_held(session: AsyncSession, message_id: int, language: str, at: datetime) -> int:
-    """Let go what waited for a translation, now that a person has given one."""
-    released = await session.execute(
-        update(Delivery)
-        .where(col(Delivery.message_id) == message_id, col(Delivery.language) == language, col(Delivery.state) == State.held)
-        .values(state=State.queued, due_at=at)
+async def release_held(
+    session: AsyncSession, message: Message, languages: Collection[str], school: School, at: datetime, *, digest_at: datetime
+) -> int:
+    """Let go what waited for a person in these languages: a translation was given, or a paused message goes on. Returns how
+    many."""
+    waiting = update(Delivery).where(
+        col(Delivery.message_id) == message.id, col(Delivery.language).in_(languages), col(Delivery.state) == State.held
     )
-    return changed(released)
+    saved = 0
+    if POLICIES[message.kind].budgeted and school.weekly_texts is not None:
+        await _lock(session, BUDGET_LOCK)
+        over = _texts_this_week(DELIVERIES.c.person_id, message, school, at) >= school.weekly_texts
+        family = audiences.of_family(DELIVERIES.c.person_id)
+        later = waiting.where(over, family).values(state=State.saved, due_at=digest_at, reason=None)
+        saved = changed(await session.execute(later.execution_options(synchronize_session=False)))
+    now = waiting.values(state=State.queued, due_at=at, reason=None).execution_options(synchronize_session=False)
+    return saved + changed(await session.execute(now))
 
 
-async def claim(session: AsyncSession, at: datetime, limit: int, resting: Collection[str] = ()) -> list[int]:
-    """Take up to `limit` rows that are due and lease them. Most urgent first. A row that was being sent comes back in doubt.
+async def claim(session: AsyncSession, at: datetime, limit: int, sender: str) -> list[int]:
+    """Take up to `limit` rows of a sender that are due and lease them. Most urgent first.
 
+    A row that had been handed over and comes back is in doubt; one that had only been claimed never left.
     PostgreSQL's workers skip what another has locked. SQLite has one writer at a time and drops that clause by itself.
     """
+    return await _claim(session, at, limit, col(Delivery.sender) == sender)
+
+
+async def claim_strays(session: AsyncSession, at: datetime, limit: int, senders: Collection[str]) -> list[int]:
+    """Take rows that wait for a sender which the school does not have."""
+    return await _claim(session, at, limit, col(Delivery.sender).not_in(senders))
+
+
+async def is_due(session: AsyncSession, sender: str, at: datetime) -> bool:
+    """Does anything wait for this sender?"""
+    query = select(col(Delivery.id)).where(DUE, col(Delivery.sender) == sender, col(Delivery.due_at) <= at)
+    return bool(await session.scalar(select(query.exists())))
+
+
+async def _claim(session: AsyncSession, at: datetime, limit: int, where: ColumnElement[bool]) -> list[int]:
     # A plain subquery could be run more than once by PostgreSQL, and would then take more than `limit`.
     due = (
         select(col(Delivery.id))
-        .where(DUE, col(Delivery.due_at) <= at, col(Delivery.channel).not_in(resting))
+        .where(DUE, where, col(Delivery.due_at) <= at)
         .order_by(col(Delivery.priority), col(Delivery.due_at))
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -103,101 +218,254 @@ async def claim(session: AsyncSession, at: datetime, limit: int, resting: Collec
     rows = await session.execute(
         update(Delivery)
         .where(col(Delivery.id).in_(select(due.c.id)))
-        .values(
-            state=State.sending,
-            due_at=at + LEASE,
-            attempts=col(Delivery.attempts) + 1,
-            in_doubt=or_(col(Delivery.in_doubt), col(Delivery.state) == State.sending),
-        )
+        .values(state=State.sending, due_at=at + LEASE, in_doubt=col(Delivery.handed_at).is_not(None))
         .returning(col(Delivery.id), col(Delivery.priority))
         .execution_options(synchronize_session=False)
     )
     return [delivery_id for delivery_id, _ in sorted(rows, key=lambda row: (row.priority, row.id)) if delivery_id]
 
 
+async def note_texts(session: AsyncSession, texts: Mapping[int, tuple[str, int]]) -> None:
+    """Keep the words of claimed rows, and how many SMS segments they are, before they go: a doubt is asked after word for word."""
+    if texts:
+        statement = (
+            update(DELIVERIES)
+            .where(DELIVERIES.c.id == bindparam("row_id"))
+            .values(text=bindparam("new_text"), parts=bindparam("new_parts"))
+        )
+        rows = [{"row_id": row_id, "new_text": words, "new_parts": parts} for row_id, (words, parts) in texts.items()]
+        await session.execute(statement, rows)
+
+
+async def hand(session: AsyncSession, delivery_ids: Sequence[int], at: datetime) -> set[int]:
+    """The last look. Marks what may leave the house now, and tells which that is."""
+    mine = (
+        col(Delivery.id).in_(delivery_ids),
+        col(Delivery.state) == State.sending,
+        col(Delivery.handed_at).is_(None),
+    )
+    useful = exists().where(
+        col(Message.id) == col(Delivery.message_id),
+        col(Message.state) == MessageState.released,
+        or_(col(Message.expires_at).is_(None), col(Message.expires_at) > at),
+    )
+    wanted = exists().where(
+        col(Contact.id) == col(Delivery.contact_id),
+        or_(
+            case(
+                (col(Delivery.sender).endswith(URGENT), col(Contact.urgent_stopped_at).is_(None)),
+                else_=col(Contact.stopped_at).is_(None),
+            ),
+            exists().where(col(Message.id) == col(Delivery.message_id), col(Message.kind).in_(TO_STOPPED)),
+        ),
+    )
+    leaving = await session.scalars(
+        update(Delivery)
+        .where(*mine, useful, wanted)
+        .values(handed_at=at, due_at=at + LEASE, attempts=col(Delivery.attempts) + 1, in_doubt=False, ref=None)
+        .returning(col(Delivery.id))
+        .execution_options(synchronize_session=False)
+    )
+    return {delivery_id for delivery_id in leaving if delivery_id}
+
+
+async def give_back(session: AsyncSession, delivery_ids: Sequence[int], at: datetime) -> None:
+    """Put claimed rows that have not left back into the queue, due at `at`."""
+    await session.execute(
+        update(Delivery)
+        .where(col(Delivery.id).in_(delivery_ids), col(Delivery.state) == State.sending, col(Delivery.handed_at).is_(None))
+        .values(state=State.queued, due_at=at)
+        .execution_options(synchronize_session=False)
+    )
+
+
 async def settle(session: AsyncSession, settlements: Sequence[Settlement], at: datetime) -> None:
-    """Write down a batch of answers. A report that overtook its answer has moved the row on; then only what was said is new."""
+    """Write down a batch of answers. A report that overtook its answer has moved the row on; then only what was said is new.
+
+    What the channel took goes before a failure that was reported of an earlier attempt.
+    """
     if not settlements:
         return
-    table = Delivery.__table__  # type: ignore[attr-defined]
+    row = DELIVERIES.c
     now = literal(at, UtcDateTime())
-    still_ours = table.c.state == State.sending
-    forward = bindparam("new_state", type_=table.c.state.type)
+    forward, ref = bindparam("new_state", type_=row.state.type), bindparam("new_ref", type_=row.ref.type)
+    taken = or_(forward == State.sent, forward == State.delivered)
+    ours = or_(
+        row.state == State.sending,
+        # Two comparisons, since a list cannot be sent with many rows at once.
+        and_(taken, or_(row.state == State.queued, row.state == State.failed), row.ref.is_not(None), row.ref != ref),
+    )
     statement = (
-        update(table)
-        .where(table.c.id == bindparam("row_id"), or_(still_ours, table.c.ref.is_(None), table.c.text.is_(None)))
+        update(DELIVERIES)
+        .where(row.id == bindparam("row_id"), or_(ours, row.ref.is_(None)))
         .values(
-            state=case((still_ours, forward), else_=table.c.state),
-            ref=func.coalesce(bindparam("new_ref"), table.c.ref),
-            reason=case((still_ours, bindparam("new_reason")), else_=table.c.reason),
-            due_at=case((still_ours, bindparam("new_due_at", type_=table.c.due_at.type)), else_=table.c.due_at),
-            in_doubt=case((still_ours, bindparam("new_in_doubt")), else_=False),
-            text=func.coalesce(bindparam("new_text"), table.c.text),
-            parts=func.coalesce(bindparam("new_parts"), table.c.parts),
-            sent_at=case(
-                (and_(or_(forward == State.sent, forward == State.delivered), table.c.sent_at.is_(None)), now),
-                else_=table.c.sent_at,
-            ),
-            delivered_at=case((and_(still_ours, forward == State.delivered), now), else_=table.c.delivered_at),
+            state=case((ours, forward), else_=row.state),
+            ref=func.coalesce(ref, row.ref),
+            reason=case((ours, bindparam("new_reason", type_=row.reason.type)), else_=row.reason),
+            code=case((ours, bindparam("new_code", type_=row.code.type)), else_=row.code),
+            due_at=case((ours, bindparam("new_due_at", type_=row.due_at.type)), else_=row.due_at),
+            in_doubt=case((ours, bindparam("new_in_doubt", type_=row.in_doubt.type)), else_=False),
+            handed_at=case((and_(ours, forward == State.queued), None), else_=row.handed_at),
+            sent_at=case((and_(taken, row.sent_at.is_(None)), now), else_=row.sent_at),
+            delivered_at=case((and_(ours, forward == State.delivered), now), else_=row.delivered_at),
         )
     )
     await session.execute(
         statement,
         [
             {
-                "row_id": s.delivery_id, "new_state": s.state, "new_ref": s.ref, "new_reason": short(s.reason),
-                "new_due_at": s.due_at, "new_in_doubt": s.in_doubt, "new_text": s.text, "new_parts": s.parts or None,
+                "row_id": s.delivery_id, "new_state": s.state, "new_ref": s.ref, "new_reason": short(s.reason), "new_code": s.code,
+                "new_due_at": s.due_at, "new_in_doubt": s.in_doubt,
             }
             for s in settlements
         ],
     )  # fmt: skip
 
 
-async def advance(session: AsyncSession, report: Report, at: datetime) -> int | None:
-    """Move a delivery forward on a channel's report. Returns its id, or None if the report is late, repeated or unknown."""
+@dataclass(frozen=True)
+class Moved:
+    """A delivery that a report has moved. `had_failed` is true where something had gone wrong with it before."""
+
+    delivery_id: int
+    had_failed: bool
+
+
+async def advance(session: AsyncSession, report: Report, at: datetime) -> Moved | None:
+    """Move a delivery forward on a channel's report that it was sent or has arrived. None where that is late, repeated or
+    unknown."""
     state = State(report.state)
-    mine = col(Delivery.id) == report.delivery_id if report.delivery_id else col(Delivery.ref) == report.ref
-    this_attempt = or_(col(Delivery.ref).is_(None), col(Delivery.ref) == report.ref)
+    # What we gave up without an answer, the carrier may have taken all the same.
+    given_up = and_(col(Delivery.state) == State.failed, col(Delivery.ref).is_(None))
     result = await session.execute(
         update(Delivery)
-        .where(
-            mine,
-            col(Delivery.channel) == report.channel,
-            col(Delivery.state).in_(BEFORE[state]),
-            # An earlier attempt that failed says nothing of the one under way; an earlier one that arrived settles it.
-            this_attempt if state is State.failed else true(),
-        )
+        .where(reported(report), or_(col(Delivery.state).in_(BEFORE[state]), given_up))
         .values(
             state=state,
             ref=func.coalesce(col(Delivery.ref), report.ref),
-            reason=short(report.reason),
+            reason=None,
             due_at=None,
             in_doubt=False,
             sent_at=func.coalesce(col(Delivery.sent_at), literal(at, UtcDateTime())),
             delivered_at=at if state is State.delivered else None,
         )
-        .returning(col(Delivery.id))
+        .returning(col(Delivery.id), col(Delivery.code))
         .execution_options(synchronize_session=False)
     )
-    return result.scalar_one_or_none()
+    row = result.first()
+    return Moved(row[0] or 0, row[1] is not None) if row else None
 
 
-async def cancel_for(session: AsyncSession, contact_ids: Sequence[int], reason: str) -> None:
-    """Take back everything that waits for a contact, except what may go to a stopped one.
+def reported(report: Report) -> ColumnElement[bool]:
+    """The delivery that a report is about: by our own marker where it came back, else by the vendor's id."""
+    mine = col(Delivery.id) == report.delivery_id if report.delivery_id else col(Delivery.ref) == report.ref
+    return and_(mine, col(Delivery.channel) == report.channel)
 
-    What is being sent stays with the dispatcher, which alone knows whether it has left: it looks again before another try.
-    """
-    allowed = [kind for kind, policy in POLICIES.items() if policy.to_stopped]
-    await session.execute(
+
+async def fall_back(session: AsyncSession, settlement: Settlement, ref: str) -> bool:
+    """Write down that the carrier could not deliver what it had taken as `ref`: queued for another try, or failed."""
+    moved = await session.execute(
         update(Delivery)
         .where(
-            col(Delivery.contact_id).in_(contact_ids),
-            col(Delivery.state).in_([State.held, State.queued]),
-            col(Delivery.message_id).not_in(select(col(Message.id)).where(col(Message.kind).in_(allowed))),
+            col(Delivery.id) == settlement.delivery_id,
+            col(Delivery.state).in_([State.sending, State.sent]),
+            # An earlier attempt that failed says nothing of the one under way.
+            or_(col(Delivery.ref).is_(None), col(Delivery.ref) == ref),
         )
-        .values(state=State.cancelled, reason=reason, due_at=None)
+        .values(
+            state=settlement.state, ref=ref, reason=short(settlement.reason), code=settlement.code or "?", due_at=settlement.due_at,
+            in_doubt=False, handed_at=case((literal(settlement.state == State.queued), None), else_=col(Delivery.handed_at)),
+            sent_at=func.coalesce(col(Delivery.sent_at), col(Delivery.handed_at)),
+        )
+        .execution_options(synchronize_session=False)
+    )  # fmt: skip
+    return bool(changed(moved))
+
+
+async def adopt(session: AsyncSession, delivery_id: int, refs: Sequence[str]) -> str | None:
+    """Of the texts that the vendor has and that may be a doubtful delivery, the first that is nobody else's. None where none is
+    left.
+
+    The lock keeps two twins, the same words to the same phone, from taking one text for both of them.
+    """
+    await _lock(session, ADOPTION_LOCK)
+    taken = set(
+        await session.scalars(select(col(Delivery.ref)).where(col(Delivery.ref).in_(refs), col(Delivery.id) != delivery_id))
+    )
+    taken |= set(
+        await session.scalars(select(col(Receipt.ref)).where(col(Receipt.ref).in_(refs), col(Receipt.delivery_id) != delivery_id))
+    )
+    ref = next((ref for ref in refs if ref not in taken), None)
+    if ref:
+        # Written at once: a twin that asks next must see it.
+        await session.execute(update(Delivery).where(col(Delivery.id) == delivery_id).values(ref=ref))
+    return ref
+
+
+async def has_twin_in_flight(session: AsyncSession, delivery_id: int, at: datetime) -> bool:
+    """Whether the same phone is being written to by another delivery just now, whose text could be taken for this one's."""
+    mine = aliased(Delivery)
+    query = select(col(Delivery.id)).where(
+        col(Delivery.contact_id) == select(col(mine.contact_id)).where(col(mine.id) == delivery_id).scalar_subquery(),
+        col(Delivery.id) != delivery_id,
+        *_leaving(at),
+    )
+    return bool(await session.scalar(select(query.exists())))
+
+
+def _leaving(at: datetime) -> tuple[ColumnElement[bool], ...]:
+    """What is at its channel now, and not answered yet."""
+    handed = col(Delivery.handed_at).is_not(None)
+    return cast("ColumnElement[bool]", DUE), handed, col(Delivery.in_doubt).is_(False), col(Delivery.due_at) > at
+
+
+async def take_back(session: AsyncSession, where: ColumnElement[bool], reason: str, *, state: State = State.cancelled) -> int:
+    """Take back what has not left the house. Returns how many deliveries that was."""
+    taken = await session.execute(
+        update(Delivery)
+        .where(where, WAITING)
+        .values(state=state, reason=short(reason), due_at=None, handed_at=None)
         .execution_options(synchronize_session=False)
     )
+    return changed(taken)
+
+
+async def take_back_whole(session: AsyncSession, message_id: int, reason: str) -> bool:
+    """Take back a message of which nothing has left yet. False, and nothing changes, where something has."""
+    mine = col(Delivery.message_id) == message_id
+    # Locked first, so that nothing leaves between the look and the taking back.
+    waits = await session.scalars(select(WAITING).where(mine).with_for_update())
+    if not all(waits):
+        return False
+    await take_back(session, mine, reason)
+    return True
+
+
+def to_contacts(contact_ids: Sequence[int], *, outreach: bool, urgent: bool) -> ColumnElement[bool]:
+    """The deliveries that a STOP of these contacts is about, by the lines that it silences. The one confirmation still goes."""
+    about = and_(
+        col(Delivery.contact_id).in_(contact_ids),
+        col(Delivery.message_id).not_in(select(col(Message.id)).where(col(Message.kind).in_(TO_STOPPED))),
+    )
+    by_urgent_line = col(Delivery.sender).endswith(URGENT)
+    return and_(about, or_(by_urgent_line if urgent else false(), not_(by_urgent_line) if outreach else false()))
+
+
+async def wait_until_landed(sessions: Sessions, channel: str, address: str, at: datetime) -> None:
+    """Wait for what was leaving for an address in the moment when its STOP was stored, two seconds at most."""
+    query = (
+        select(col(Delivery.id))
+        .join(Contact, col(Contact.id) == col(Delivery.contact_id))
+        .where(
+            col(Contact.channel) == channel,
+            col(Contact.address) == address,
+            *_leaving(at),
+        )
+    )
+    for _ in range(int(LANDING / LOOK)):
+        async with sessions() as session:
+            if not await session.scalar(select(query.exists())):
+                return
+        await asyncio.sleep(LOOK)
 
 
 def changed(result: Result[Any]) -> int:
@@ -211,6 +479,90 @@ def short(reason: str | None) -> str | None:
 
 
 async def busy(session: AsyncSession, at: datetime) -> bool:
-    """Is anything due, in flight, or about to be tried again?"""
-    soon = or_(col(Delivery.due_at) <= at, and_(col(Delivery.attempts) > 0, col(Delivery.due_at) <= at + NEAR))
-    return bool(await session.scalar(select(select(col(Delivery.id)).where(DUE, soon).exists())))
+    """Is anything due, in flight, or about to be tried again? What a resting line holds back is not."""
+    begun = or_(col(Delivery.attempts) > 0, col(Delivery.state) == State.sending)
+    soon = or_(col(Delivery.due_at) <= at, and_(begun, col(Delivery.due_at) <= at + NEAR))
+    resting = select(col(Sender.name)).where(col(Sender.resting_until) > at + NEAR)
+    query = select(col(Delivery.id)).where(DUE, soon, col(Delivery.sender).not_in(resting))
+    return bool(await session.scalar(select(query.exists())))
+
+
+@dataclass(frozen=True)
+class Later:
+    """What is queued for later: the morning, another try, the rest of a line. `until` is when the first of it is due."""
+
+    texts: int
+    until: datetime
+
+
+async def waits_until(session: AsyncSession, at: datetime) -> Later | None:
+    """What will not go now."""
+    query = select(func.count(), func.min(col(Delivery.due_at))).where(DUE, col(Delivery.due_at) > at)
+    texts, until = (await session.execute(query)).one()
+    return Later(texts, until) if until else None
+
+
+async def _opening(session: AsyncSession, policy: Policy, school: School, at: datetime) -> ColumnElement[datetime]:
+    """When each recipient may be written to: one CASE over the few time zones that the roster knows."""
+    if policy.any_hour:
+        return literal(at, UtcDateTime())
+    lives_in = list(await session.scalars(select(col(Person.timezone)).where(col(Person.timezone).is_not(None)).distinct()))
+    numbers = list(await session.scalars(select(col(Contact.timezone)).where(col(Contact.timezone).is_not(None)).distinct()))
+
+    def opens(lives: str | None, number: str | None) -> ColumnElement[datetime]:
+        return literal(hours.next_open(at, hours.zones_of(lives, number, school.timezone)), UtcDateTime())
+
+    otherwise = opens(None, None)
+    cases = [(col(Person.timezone) == zone, opens(zone, None)) for zone in lives_in]
+    cases += [(col(Contact.timezone) == zone, opens(None, zone)) for zone in numbers]
+    return case(*cases, else_=otherwise) if cases else otherwise
+
+
+async def _over_budget(
+    session: AsyncSession, message: Message, school: School, at: datetime, who: Any, *, per_student: bool
+) -> ColumnElement[bool] | None:
+    """Whether a recipient has had the texts of this week already; None where nobody can have."""
+    if not POLICIES[message.kind].budgeted or school.weekly_texts is None:
+        return None
+    await _lock(session, BUDGET_LOCK)
+    others = select(func.count()).where(_this_week(school, at), col(Message.id) != (message.id or 0))
+    if not per_student and (await session.scalar(others) or 0) < school.weekly_texts:
+        return None
+    place = func.row_number().over(partition_by=who.c.person_id, order_by=who.c.student_id) if per_student else literal(1)
+    over = _texts_this_week(who.c.person_id, message, school, at) + place > school.weekly_texts
+    return and_(over, audiences.of_family(who.c.person_id))
+
+
+def _texts_this_week(person: ColumnElement[Any], message: Message, school: School, at: datetime) -> ColumnElement[int]:
+    """How many budgeted texts somebody has had in this week of the school, or is about to get."""
+    had = aliased(Delivery)
+    counted = (
+        select(func.count())
+        .select_from(had)
+        .join(Message, col(Message.id) == col(had.message_id))
+        .where(
+            col(had.person_id) == person,
+            col(had.message_id) != (message.id or 0),
+            col(had.state).in_([State.queued, State.sending, State.sent, State.delivered]),
+            _this_week(school, at),
+        )
+    )
+    return counted.correlate_except(had, Message).scalar_subquery()
+
+
+def _this_week(school: School, at: datetime) -> ColumnElement[bool]:
+    local = at.astimezone(school.timezone)
+    monday = (local - timedelta(days=local.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
+    return and_(col(Message.kind).in_(BUDGETED), col(Message.released_at) >= monday)
+
+
+async def _saved(session: AsyncSession, message: Message) -> int:
+    families = select(func.count(col(Delivery.person_id).distinct()))
+    mine = (col(Delivery.message_id) == message.id, col(Delivery.state) == State.saved)
+    return await session.scalar(families.where(*mine)) or 0
+
+
+async def _lock(session: AsyncSession, key: int) -> None:
+    """Decide one after the other, until the transaction ends. SQLite lets one transaction write at a time by itself."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})

@@ -1,26 +1,75 @@
 """Receipts: what a channel told us later about a delivery."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 import structlog
-from sqlalchemy import or_, select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import consent, outbox
-from puente.messaging.channels.base import Report
-from puente.models import Delivery, Receipt
+from puente.messaging import failures, metrics, outbox, senders
+from puente.messaging.channels.base import Report, Retry
+from puente.messaging.outcomes import next_step
+from puente.models import Delivery, Message, Receipt, State
 
 log = structlog.get_logger()
 
 
-async def note(session: AsyncSession, report: Report, at: datetime) -> bool:
-    """Keep a report and move its delivery forward. Late, repeated and unknown reports are kept and change nothing."""
-    moved = await outbox.advance(session, report, at)
-    mine = or_(col(Delivery.id) == report.delivery_id, col(Delivery.ref) == report.ref)
-    known = moved or await session.scalar(select(col(Delivery.id)).where(mine, col(Delivery.channel) == report.channel).limit(1))
-    session.add(Receipt(delivery_id=known, channel=report.channel, ref=report.ref, state=report.status, code=report.code, at=at))
-    if moved and report.state == "failed":
-        await consent.note_failure(session, moved, report.trouble, report.reason or "", at)
+async def note(session: AsyncSession, report: Report, lines: Collection[str], at: datetime) -> bool:
+    """Keep a report and move its delivery. Late, repeated and unknown reports are kept and change nothing.
+
+    `lines` are the school's senders: what could not be delivered may be tried on another.
+    """
+    moved = await (_note_failure(session, report, lines, at) if report.failure else _note_arrival(session, report, at))
+    known = moved or await _known(session, report)
+    code = report.failure.code if report.failure else None
+    session.add(Receipt(delivery_id=known, channel=report.channel, ref=report.ref, state=report.status, code=code, at=at))
+    if moved:
+        metrics.moved(report.channel, report.state)
     log.info("delivery.reported", delivery=known, state=report.state, moved=moved is not None)
     return moved is not None
+
+
+async def _note_arrival(session: AsyncSession, report: Report, at: datetime) -> int | None:
+    moved = await outbox.advance(session, report, at)
+    if moved is None:
+        return None
+    if moved.had_failed and report.state == State.delivered:
+        await failures.arrived_after_all(session, moved.delivery_id, at)
+    return moved.delivery_id
+
+
+async def _note_failure(session: AsyncSession, report: Report, lines: Collection[str], at: datetime) -> int | None:
+    """What the carrier had taken and could not deliver: tried again where that may help, else followed up."""
+    assert report.failure
+    row = (
+        await session.execute(
+            select(Delivery, col(Message.expires_at))
+            .join(Message, col(Message.id) == col(Delivery.message_id))
+            .where(outbox.reported(report))
+            .with_for_update(of=Delivery)
+        )
+    ).first()
+    if row is None or await _heard_before(session, row[0], report):
+        return None
+    delivery, expires_at = row
+    step = next_step(delivery.id or 0, report.failure, max(delivery.attempts, 1), at, expires_at)
+    if not await outbox.fall_back(session, step, report.ref):
+        return None
+    session.expire(delivery)
+    if isinstance(report.failure, Retry) and senders.asks_for_rest(report.failure):
+        await senders.rest(session, delivery.sender, report.failure, at)
+    if step.failure:
+        await failures.follow_up(session, step.delivery_id, step.failure, lines, at)
+    return step.delivery_id
+
+
+async def _heard_before(session: AsyncSession, delivery: Delivery, report: Report) -> bool:
+    """The same failure of the same attempt, told again after the delivery has gone on."""
+    same = (col(Receipt.delivery_id) == delivery.id, col(Receipt.ref) == report.ref, col(Receipt.state) == report.status)
+    return bool(await session.scalar(select(exists().where(*same))))
+
+
+async def _known(session: AsyncSession, report: Report) -> int | None:
+    return await session.scalar(select(col(Delivery.id)).where(outbox.reported(report)).limit(1))

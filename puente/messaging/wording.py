@@ -3,18 +3,20 @@
 composing uses it for the preview and dispatch for the text that goes out, so that the two are the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from puente.messaging import consent
+from puente.messaging import audiences, consent
 from puente.messaging.channels import gsm7
-from puente.models import Contact, Delivery, HubError, Kind, MadeBy, Message, Person, PersonRole, Rendering, Role, Student
+from puente.messaging.school import School
+from puente.models import Contact, Delivery, Guardianship, HubError, Kind, MadeBy, Message, Person, Rendering, Rights, Student
 from puente.translations import fields, languages
 
 # What the hub knows by itself; everything else a message brings in its own fields.
@@ -36,15 +38,6 @@ class Says(Protocol):
     """Whatever knows the catalogue: the translator."""
 
     def say(self, phrase: str, language: str) -> str | None: ...
-
-
-@dataclass(frozen=True)
-class School:
-    """The school: its name, whether its texts may lose an accent to save a part (channels/gsm7.py), and its country."""
-
-    name: str
-    fold_accents: bool = True
-    region: str = "US"
 
 
 def names_the_child(text: str) -> bool:
@@ -75,91 +68,146 @@ def labelled(text: str, language: str, translator: Says) -> str:
 
 def introduced(text: str, language: str, translator: Says) -> str:
     """The first text to a contact says how to stop. The line and its keyword are human-written in every language we have."""
-    said = translator.say(HOW_TO_STOP, language)
-    return f"{text}\n{(said or HOW_TO_STOP).replace('{stop}', consent.stop_word(language) if said else 'STOP')}"
+    line = translator.say(HOW_TO_STOP, language)
+    return f"{text}\n{(line or HOW_TO_STOP).replace('{stop}', consent.stop_word(language) if line else 'STOP')}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Envelope:
-    """All that one delivery's text is made of."""
+    """All that one delivery's text is made of, and what the last look before it leaves needs to know."""
 
-    delivery: Delivery
     message: Message
     rendering: Rendering | None
-    contact: Contact
-    recipient: Person
-    author: Person | None
-    student: Student | None
+    author: str | None
+    delivery_id: int
+    language: str
+    channel: str
+    sender: str
+    attempts: int
+    handed_at: datetime | None
+    text: str | None
+    person_id: int
+    contact_id: int
+    student_id: int | None
+    address: str
+    introduced_at: datetime | None
+    stopped_at: datetime | None
+    urgent_stopped_at: datetime | None
+    bad_at: datetime | None
+    bad_reason: str | None
+    number_in: str | None
+    recipient: str
+    lives_in: str | None
+    student: str | None
+    rights: Rights | None
     recipient_is_staff: bool
 
 
 async def open_envelopes(session: AsyncSession, delivery_ids: Sequence[int]) -> list[Envelope]:
-    """Read what is needed to word these deliveries, in their order, in one query."""
-    author, recipient = aliased(Person), aliased(Person)
+    """Read what is needed to word these deliveries, in their order. What they share is read once."""
     about = aliased(Student)
-    rows = await session.execute(
-        select(Delivery, Message, Rendering, Contact, recipient, author, about, col(recipient.id).in_(staff()))
-        .join(Message, col(Message.id) == col(Delivery.message_id))
-        .join(Contact, col(Contact.id) == col(Delivery.contact_id))
-        .join(recipient, col(recipient.id) == col(Delivery.person_id))
-        .outerjoin(Rendering, (col(Rendering.message_id) == col(Message.id)) & (col(Rendering.language) == col(Delivery.language)))
-        .outerjoin(author, col(author.id) == col(Message.author_id))
-        .outerjoin(about, col(about.id) == func.coalesce(col(Delivery.student_id), col(Message.student_id)))
-        .where(col(Delivery.id).in_(delivery_ids))
-    )
-    opened = {row[0].id: Envelope(*row) for row in rows}
+    rows = (
+        await session.execute(
+            select(
+                col(Delivery.message_id), col(Delivery.id), col(Delivery.language), col(Delivery.channel), col(Delivery.sender),
+                col(Delivery.attempts), col(Delivery.handed_at), col(Delivery.text), col(Delivery.person_id),
+                col(Delivery.contact_id), col(Delivery.student_id), col(Contact.address), col(Contact.introduced_at),
+                col(Contact.stopped_at), col(Contact.urgent_stopped_at), col(Contact.bad_at), col(Contact.bad_reason),
+                col(Contact.timezone), col(Person.name), col(Person.timezone), col(about.name), col(Guardianship.rights),
+                col(Person.id).in_(audiences.staff()),
+            )
+            .join(Message, col(Message.id) == col(Delivery.message_id))
+            .join(Contact, col(Contact.id) == col(Delivery.contact_id))
+            .join(Person, col(Person.id) == col(Delivery.person_id))
+            .outerjoin(about, col(about.id) == func.coalesce(col(Delivery.student_id), col(Message.student_id)))
+            .outerjoin(
+                Guardianship,
+                (col(Guardianship.student_id) == col(Delivery.student_id))
+                & (col(Guardianship.guardian_id) == col(Delivery.person_id)),
+            )
+            .where(col(Delivery.id).in_(delivery_ids))
+        )
+    ).all()  # fmt: skip
+    written = await _what_was_written(session, {row[0] for row in rows})
+    said = await _renderings(session, {(row[0], row[2]) for row in rows})
+    opened: dict[int, Envelope] = {}
+    for row in rows:
+        (message, author), rendering = written[row[0]], said.get((row[0], row[2]))
+        opened[row[1] or 0] = Envelope(message, rendering, author, *row[1:])  # pyright: ignore[reportArgumentType]  # a plain row
     return [opened[delivery_id] for delivery_id in delivery_ids]
 
 
 async def imagine(session: AsyncSession, message: Message, person_id: int, contact_id: int, student_id: int | None) -> Envelope:
     """The envelope that a message which is not written yet would have, for a preview. It has no rendering so far."""
     recipient = await session.get_one(Person, person_id)
+    contact = await session.get_one(Contact, contact_id)
     about = student_id or message.student_id
+    author = await session.get(Person, message.author_id) if message.author_id else None
+    student = await session.get(Student, about) if about else None
+    is_staff = await session.scalar(select(col(Person.id).in_(audiences.staff())).where(col(Person.id) == person_id))
     return Envelope(
-        delivery=Delivery(message_id=0, person_id=person_id, contact_id=contact_id, channel="", language=recipient.language),
-        message=message,
-        rendering=None,
-        contact=await session.get_one(Contact, contact_id),
-        recipient=recipient,
-        author=await session.get(Person, message.author_id) if message.author_id else None,
-        student=await session.get(Student, about) if about else None,
-        recipient_is_staff=bool(await session.scalar(staff().where(col(PersonRole.person_id) == person_id).limit(1))),
+        message=message, rendering=None, author=author.name if author else None, delivery_id=0, language=recipient.language,
+        channel=contact.channel, sender=contact.channel, attempts=0, handed_at=None, text=None, person_id=person_id,
+        contact_id=contact_id, student_id=student_id, address=contact.address, introduced_at=contact.introduced_at,
+        stopped_at=contact.stopped_at, urgent_stopped_at=contact.urgent_stopped_at, bad_at=contact.bad_at,
+        bad_reason=contact.bad_reason, number_in=contact.timezone, recipient=recipient.name, lives_in=recipient.timezone,
+        student=student.name if student else None, rights=None, recipient_is_staff=bool(is_staff),
+    )  # fmt: skip
+
+
+async def _what_was_written(session: AsyncSession, message_ids: Collection[int]) -> dict[int, tuple[Message, str | None]]:
+    """The messages with these ids, each with its author's name."""
+    rows = await session.execute(
+        select(Message, col(Person.name))
+        .outerjoin(Person, col(Person.id) == col(Message.author_id))
+        .where(col(Message.id).in_(message_ids))
     )
+    return {message.id or 0: (message, author) for message, author in rows}
 
 
-def staff() -> Select:
-    """SELECT of the ids of everyone who works for the school, also where they are guardians too."""
-    return select(col(PersonRole.person_id)).where(col(PersonRole.role) != Role.guardian)
+async def _renderings(session: AsyncSession, wanted: Collection[tuple[int, str]]) -> dict[tuple[int, str], Rendering]:
+    rows = await session.scalars(
+        select(Rendering).where(
+            col(Rendering.message_id).in_({message_id for message_id, _ in wanted}),
+            col(Rendering.language).in_({language for _, language in wanted}),
+        )
+    )
+    return {(rendering.message_id, rendering.language): rendering for rendering in rows}
 
 
 def word(envelope: Envelope, school: School, translator: Says) -> str:
     """The whole text of a delivery."""
     if envelope.message.kind is Kind.reply:
         return _heard(envelope, translator)
-    rendering, language = envelope.rendering, envelope.delivery.language
-    if rendering is None:
-        raise NotRendered(NotRendered.__doc__)
-    named = {"child": envelope.student, "guardian": envelope.recipient, "teacher": envelope.author}
-    names = {field: row.name for field, row in named.items() if row}
-    text = filled(rendering.text, envelope.message.fields, names, school, language, translator)
-    if rendering.made_by is MadeBy.machine:
+    text, language = said(envelope, school, translator), envelope.language
+    if envelope.rendering and envelope.rendering.made_by is MadeBy.machine:
         text = labelled(text, language, translator)
     return introduced(text, language, translator) if introduces(envelope) else text
+
+
+def said(envelope: Envelope, school: School, translator: Says) -> str:
+    """What the message itself says to this family, without what the hub adds."""
+    rendering = envelope.rendering
+    if rendering is None or rendering.made_by is MadeBy.nobody:
+        raise NotRendered(NotRendered.__doc__)
+    named = {"child": envelope.student, "guardian": envelope.recipient, "teacher": envelope.author}
+    names = {field: name for field, name in named.items() if name is not None}
+    return filled(rendering.text, envelope.message.fields, names, school, envelope.language, translator)
 
 
 def introduces(envelope: Envelope) -> bool:
     """Whether this text is the one that tells the family how to stop."""
     answers = envelope.message.kind in (Kind.reply, Kind.system)
-    return envelope.contact.introduced_at is None and not answers and not envelope.recipient_is_staff
+    return envelope.introduced_at is None and not answers and not envelope.recipient_is_staff
 
 
 def _heard(envelope: Envelope, translator: Says) -> str:
     """What one person wrote to another. A teacher also reads it as it was written: only the family's own words are certain."""
-    message, rendering, language = envelope.message, envelope.rendering, envelope.delivery.language
+    message, rendering, language = envelope.message, envelope.rendering, envelope.language
     if rendering is None:
         raise NotRendered(NotRendered.__doc__)
     if not envelope.recipient_is_staff:
-        answer = "\n".join([f"{envelope.author.name if envelope.author else '?'}: {rendering.text}", *_media(message)])
+        answer = "\n".join([f"{envelope.author or '?'}: {rendering.text}", *_media(message)])
         return labelled(answer, language, translator) if rendering.made_by is MadeBy.machine else answer
     lines = [_headline(envelope, translator)]
     match rendering.made_by:
@@ -181,11 +229,8 @@ def _media(message: Message) -> list[str]:
 
 def _headline(envelope: Envelope, translator: Says) -> str:
     phrase = WROTE_ABOUT if envelope.student else WROTE
-    values = {
-        "guardian": envelope.author.name if envelope.author else "?",
-        "child": envelope.student.name if envelope.student else "",
-    }
-    return fields.fill(_said(phrase, envelope.delivery.language, translator), values, envelope.delivery.language, translator.say)
+    values = {"guardian": envelope.author or "?", "child": envelope.student or ""}
+    return fields.fill(_said(phrase, envelope.language, translator), values, envelope.language, translator.say)
 
 
 def _said(phrase: str, language: str, translator: Says) -> str:

@@ -1,7 +1,7 @@
 """The tables. Importing this package is importing every one of them, which Alembic relies on."""
 
 from puente.models.base import HubError
-from puente.models.deliveries import Delivery, HandsetText, Receipt, State, TelegramUpdate
+from puente.models.deliveries import Delivery, HandsetText, Receipt, Sender, State, TelegramUpdate
 from puente.models.messages import Kind, MadeBy, Message, MessageState, Rendering
 from puente.models.people import (
     ConsentEntry,
@@ -17,12 +17,14 @@ from puente.models.people import (
     Role,
     Student,
 )
-from puente.models.programs import Schedule
+from puente.models.programs import Closed, DayOff, Schedule
 from puente.models.tasks import Task, TaskKind
 
 __all__ = [
+    "Closed",
     "ConsentEntry",
     "Contact",
+    "DayOff",
     "Delivery",
     "Group",
     "GroupStaff",
@@ -42,6 +44,7 @@ __all__ = [
     "Rights",
     "Role",
     "Schedule",
+    "Sender",
     "State",
     "Student",
     "Task",

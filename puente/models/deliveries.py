@@ -11,9 +11,14 @@ from puente.models.base import choice, long_text, moment
 
 
 class State(enum.StrEnum):
-    """Where a delivery stands. `held` waits for a person's translation; the last four can end a delivery's road."""
+    """Where a delivery stands. `held` waits for a person, `saved` for the family's weekly digest; `digested` was said in one.
+
+    The last four can end a delivery's road.
+    """
 
     held = "held"
+    saved = "saved"
+    digested = "digested"
     queued = "queued"
     sending = "sending"
     sent = "sent"
@@ -24,19 +29,24 @@ class State(enum.StrEnum):
 
 # The rows that dispatch looks for. The states are literals in the index and in the claim, so that both databases use it.
 DUE = text("state IN ('queued', 'sending')")
+SAVED = text("state = 'saved'")
 
 
 class Delivery(SQLModel, table=True):
     """One rendering on its way to one contact. It is also the outbox row.
 
     `due_at` is schedule, retry time and lease in one: a row is claimed when it is queued or sending and `due_at` has passed.
+    `sender` is which of the school's lines it leaves by: the channel, or the channel's line for emergencies.
     `student_id` is whom it is about, or nothing where one text serves all children of a guardian. `text` is what was handed over.
+    `handed_at` is when the attempt under way was given to the channel: a row that is `sending` without it has not left the house.
     `in_doubt` marks an attempt that ended without an answer, a crash or a time-out: the carrier may have the text already.
+    `code` is the carrier's own number for what went wrong; `digest_id` is the digest that said a `digested` one.
     """
 
     __table_args__ = (
         Index("uq_delivery_once", "message_id", "contact_id", text("coalesce(student_id, 0)"), unique=True),
-        Index("ix_delivery_due", "priority", "due_at", sqlite_where=DUE, postgresql_where=DUE),
+        Index("ix_delivery_due", "sender", "priority", "due_at", sqlite_where=DUE, postgresql_where=DUE),
+        Index("ix_delivery_saved", "due_at", sqlite_where=SAVED, postgresql_where=SAVED),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -45,18 +55,34 @@ class Delivery(SQLModel, table=True):
     contact_id: int = Field(foreign_key="contact.id", index=True)
     student_id: int | None = Field(default=None, foreign_key="student.id")
     channel: str = Field(max_length=16)
+    sender: str = Field(default="", max_length=32)
     language: str = Field(max_length=35)
     state: State = choice(State)
     priority: int = 5
     due_at: datetime | None = moment(nullable=True)
+    handed_at: datetime | None = moment(nullable=True)
     attempts: int = 0
     in_doubt: bool = False
     ref: str | None = Field(default=None, max_length=64, index=True)
     reason: str | None = Field(default=None, max_length=255)
+    code: str | None = Field(default=None, max_length=16)
+    digest_id: int | None = Field(default=None, foreign_key="message.id")
     text: str | None = long_text(nullable=True)
     parts: int = 0
     sent_at: datetime | None = moment(nullable=True)
     delivered_at: datetime | None = moment(nullable=True)
+
+
+class Sender(SQLModel, table=True):
+    """One of the school's lines, shared by all processes: until when it rests and why, and when it is free for the next text.
+
+    `free_at` runs ahead of the clock by what has been promised already, so that all workers together keep to the declared rate.
+    """
+
+    name: str = Field(primary_key=True, max_length=32)
+    free_at: datetime | None = moment(nullable=True)
+    resting_until: datetime | None = moment(nullable=True)
+    reason: str | None = Field(default=None, max_length=255)
 
 
 class Receipt(SQLModel, table=True):

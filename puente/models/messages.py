@@ -21,12 +21,16 @@ class Kind(enum.StrEnum):
     urgent = "urgent"
     reply = "reply"
     system = "system"
+    digest = "digest"
 
 
 class MessageState(enum.StrEnum):
+    """Where a message stands. `paused` was stopped in the middle, and waits for a person to say whether it goes on."""
+
     draft = "draft"
     ready = "ready"
     released = "released"
+    paused = "paused"
     cancelled = "cancelled"
 
 

@@ -27,12 +27,16 @@ class Rights(enum.StrEnum):
 
 
 class Person(SQLModel, table=True):
-    """Someone who writes or reads. `external_id` is the roster's own key; `language` is a BCP 47 tag."""
+    """Someone who writes or reads. `external_id` is the roster's own key; `language` is a BCP 47 tag.
+
+    `timezone` is where they live, as a name of the IANA database, where the school has said so.
+    """
 
     id: int | None = Field(default=None, primary_key=True)
     external_id: str | None = Field(default=None, unique=True, max_length=255)
     name: str = Field(max_length=255)
     language: str = Field(max_length=35)
+    timezone: str | None = Field(default=None, max_length=64)
 
 
 class PersonRole(SQLModel, table=True):
@@ -49,7 +53,9 @@ class Contact(SQLModel, table=True):
 
     `address` is E.164 for `sms` and a chat id for `telegram`. `position` is the order in which the person prefers their contacts,
     smallest first. Two persons may share one address, but each has it once. `introduced_at` is when it first got a text from us,
-    the one that says how to stop.
+    the one that says how to stop. `stopped_at` silences the school's outreach, `urgent_stopped_at` its line for emergencies too.
+    `timezone` is what the number itself says of where it is, and `written_at` when it was last written to, on a channel that asks
+    for a pause between two texts to the same chat.
     """
 
     __table_args__ = (UniqueConstraint("person_id", "channel", "address"),)
@@ -64,18 +70,25 @@ class Contact(SQLModel, table=True):
     verified_at: datetime | None = moment(nullable=True)
     introduced_at: datetime | None = moment(nullable=True)
     stopped_at: datetime | None = moment(nullable=True)
+    urgent_stopped_at: datetime | None = moment(nullable=True)
+    written_at: datetime | None = moment(nullable=True)
+    timezone: str | None = Field(default=None, max_length=64)
     bad_at: datetime | None = moment(nullable=True)
     bad_reason: str | None = Field(default=None, max_length=255)
 
 
 class ConsentEntry(SQLModel, table=True):
-    """One line of a contact's consent ledger: what changed, by which word or carrier code, where it came from, and when."""
+    """One line of a contact's consent ledger: what changed, by which word or carrier code, where it came from, and when.
+
+    `scope` is what the change was about: `outreach`, or `urgent`, the line for emergencies.
+    """
 
     __tablename__ = "consent_entry"  # pyright: ignore[reportAssignmentType]
 
     id: int | None = Field(default=None, primary_key=True)
     contact_id: int = Field(foreign_key="contact.id", index=True)
     change: str = Field(max_length=16)
+    scope: str = Field(default="outreach", max_length=16)
     by: str = Field(max_length=64)
     source: str = Field(max_length=255)
     at: datetime = moment()

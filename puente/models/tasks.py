@@ -13,6 +13,8 @@ class TaskKind(enum.StrEnum):
     call = "call"  # a guardian whom no channel reaches
     repair = "repair"  # a number that is wrong
     answer = "answer"  # a message that nobody else owns
+    review = "review"  # something that a carrier objects to: a person looks why
+    setup = "setup"  # a line of the school's that cannot send until the operator acts
 
 
 class Task(SQLModel, table=True):

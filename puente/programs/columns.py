@@ -73,7 +73,9 @@ async def plan(
         rule = {"month": str(column.month), "day": DAY, "hour": HOUR}
         schedule = known.get(column.name) or Schedule(name=column.name, kind=Kind.safety, language="en")
         if schedule.rule != rule or schedule.next_at is None:
-            schedule.rule, schedule.next_at = rule, scheduling.next_time(rule, at, timezone)
+            # A column keeps to no calendar: it goes out on a Sunday on purpose, in the holidays too.
+            schedule.rule = rule
+            schedule.occurrence = schedule.next_at = scheduling.next_time(rule, at, timezone)
         schedule.texts, schedule.audience = column.texts, dict(audience)
         session.add(schedule)
         planned.append(schedule)

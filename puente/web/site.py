@@ -1,20 +1,30 @@
-"""The web side of the hub: webhooks for the vendors, and `/healthz` for whoever watches."""
+"""The web side of the hub: webhooks for the vendors, `/healthz` and `/metrics` for whoever watches."""
 
+import hmac
+import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
-from sqlalchemy import text
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 
+from puente.messaging import metrics
 from puente.models.database import Sessions
 
 log = structlog.get_logger()
 
+# What a reverse proxy adds to what it passes on. Any of them means that the asker is somebody else than the one who connects.
+FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 
-def open_site(sessions: Sessions, routers: Sequence[APIRouter]) -> FastAPI:
-    """The application, with the routes that this school's settings ask for."""
+
+def open_site(
+    sessions: Sessions, routers: Sequence[APIRouter], now: Callable[[], datetime], metrics_token: str | None = None
+) -> FastAPI:
+    """The application, with the routes that this school's settings ask for. `metrics_token` opens `/metrics` from elsewhere."""
     site = FastAPI(title="Puente", docs_url=None, redoc_url=None, openapi_url=None)
     site.middleware("http")(_keep_quiet)
     for router in routers:
@@ -24,12 +34,42 @@ def open_site(sessions: Sessions, routers: Sequence[APIRouter]) -> FastAPI:
     async def healthz() -> JSONResponse:
         try:
             async with sessions() as session:
-                await session.execute(text("SELECT 1"))
+                health = await metrics.look(session, now())
         except (SQLAlchemyError, OSError):
             return JSONResponse({"database": "unreachable"}, status_code=503)
-        return JSONResponse({"database": "ok"})
+        well = {"database": "ok", "oldest_due_seconds": health.oldest_due_seconds, "resting": health.resting}
+        if health.stalled:
+            return JSONResponse({**well, "stalled": health.stalled}, status_code=503)
+        return JSONResponse(well)
+
+    @site.get("/metrics")
+    async def read_metrics(request: Request) -> Response:
+        if not (_from_here(request) or _knows(request, metrics_token)):
+            return Response(status_code=403)
+        async with sessions() as session:
+            return Response(await metrics.read(session, now()), media_type=CONTENT_TYPE_LATEST)
 
     return site
+
+
+def _from_here(request: Request) -> bool:
+    """Does somebody on this machine ask, by an address of this machine? Behind a reverse proxy everybody connects from it."""
+    if request.client is None or any(name in request.headers for name in FORWARDED):
+        return False
+    asked_for = re.sub(r":[0-9]+$", "", request.headers.get("Host", "localhost")).strip("[]")
+    return _loopback(request.client.host) and _loopback(asked_for)
+
+
+def _loopback(name: str) -> bool:
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _knows(request: Request, token: str | None) -> bool:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(given.encode("latin-1"), token.encode())
 
 
 async def _keep_quiet(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:

@@ -5,7 +5,7 @@ Everything slow (translating, answering) is left to the ticks.
 
 import hmac
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import FormData
 
 from puente.bot import inbox
-from puente.messaging import conversations, receipts
+from puente.messaging import consent, conversations, metrics, outbox, receipts
 from puente.messaging.channels import twilio
+from puente.messaging.channels.base import Heard
 from puente.messaging.conversations import Program
 from puente.models.database import Sessions
 
@@ -39,8 +40,20 @@ def opened(sessions: Sessions) -> Any:
     return Depends(session, scope="function")
 
 
-def twilio_routes(sessions: Sessions, auth_token: str, public_url: str | None, programs: Sequence[Program], now: Now) -> APIRouter:
-    """`/webhooks/twilio/status` and `/webhooks/twilio/message`. What Twilio has not signed is refused."""
+def twilio_routes(
+    sessions: Sessions,
+    auth_token: str,
+    public_url: str | None,
+    programs: Sequence[Program],
+    now: Now,
+    *,
+    senders: Collection[str] = ("sms",),
+    urgent_sender: str | None = None,
+) -> APIRouter:
+    """`/webhooks/twilio/status` and `/webhooks/twilio/message`. What Twilio has not signed is refused.
+
+    `senders` are the school's lines; `urgent_sender` is the number, or messaging service, of the one for emergencies.
+    """
     router = APIRouter(prefix="/webhooks/twilio")
 
     async def signed_form(request: Request) -> FormData:
@@ -54,6 +67,7 @@ def twilio_routes(sessions: Sessions, auth_token: str, public_url: str | None, p
             request.headers.get("X-Twilio-Webhooks-Signature-Settings"),
         )
         if not twilio.signed(auth_token, url, form, signature, algorithm):
+            metrics.rejected("twilio")
             log.warning("webhook.rejected", vendor="twilio")
             raise HTTPException(403, "This request was not signed by Twilio.")
         # PostgreSQL cannot hold the character zero, and a family's words must not be lost for it.
@@ -65,15 +79,24 @@ def twilio_routes(sessions: Sessions, auth_token: str, public_url: str | None, p
     ) -> Response:
         marker = request.query_params.get("delivery", "")
         if report := twilio.read_report(form, int(marker) if marker.isdecimal() and len(marker) < 10 else None):
-            await receipts.note(session, report, now())
+            await receipts.note(session, report, senders, now())
         return Response(status_code=204)
+
+    async def after_a_stop(form: Annotated[FormData, Depends(signed_form)]) -> AsyncIterator[Heard | None]:
+        """What was heard; and after a STOP is stored, the answer waits for what was leaving in that very moment."""
+        heard = twilio.read_heard(form, now(), urgent_sender)
+        yield heard
+        if heard and consent.wish_of(heard.text) == "stop":
+            await outbox.wait_until_landed(sessions, heard.channel, heard.address, now())
 
     @router.post("/message")
     async def message(
-        form: Annotated[FormData, Depends(signed_form)], session: Annotated[AsyncSession, opened(sessions)]
+        # Named before the session, so that it goes on after the session is committed.
+        heard: Annotated[Heard | None, Depends(after_a_stop, scope="function")],
+        session: Annotated[AsyncSession, opened(sessions)],
     ) -> Response:
-        if heard := twilio.read_heard(form, now()):
-            await conversations.hear(session, heard, programs)
+        if heard:
+            await conversations.hear(session, heard, programs, senders)
         return NOTHING_TO_SAY
 
     return router
@@ -90,6 +113,7 @@ def telegram_routes(sessions: Sessions, secret: str, now: Now) -> APIRouter:
         given: Annotated[str, Header(alias="X-Telegram-Bot-Api-Secret-Token")] = "",
     ) -> Response:
         if not hmac.compare_digest(given.encode(), secret.encode()):
+            metrics.rejected("telegram")
             log.warning("webhook.rejected", vendor="telegram")
             raise HTTPException(403, "This request did not come from Telegram.")
         try:

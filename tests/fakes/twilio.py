@@ -4,6 +4,7 @@ async with FakeTwilio() as twilio:
     channel = TwilioSms(twilio.account_sid, twilio.auth_token, twilio.number, api_url=twilio.url, public_url=...)
     twilio.next(TOO_MANY, times=2)          # the next two creates are answered 429
     twilio.always("+15055550199", STOPPED)  # this number answers so every time
+    twilio.limit = 3                        # segments a second from one sender; what is over is answered 429, and counted
     twilio.accepted                         # the messages it took, oldest first
     await twilio.callback(sid, "delivered") # a signed status callback, to the message's StatusCallback
     await twilio.hears(url, "+15055550123", "gracias")  # a signed inbound message, to our webhook
@@ -12,13 +13,14 @@ async with FakeTwilio() as twilio:
 import asyncio
 import base64
 import uuid
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from enum import Enum, auto
 from typing import Any, Self
+from urllib.parse import urlencode
 
 from aiohttp import ClientSession, web
 from multidict import MultiDict
@@ -57,6 +59,7 @@ def error(code: int, status: int = 400) -> Answer:
 
 
 TOO_MANY = Answer(429, 20429, "Too Many Requests", retry_after="7")
+OVER_THE_LIMIT = replace(TOO_MANY, retry_after="1")
 BROKEN = Answer(500, 20500, "Internal server error")
 INVALID_TO = Answer(400, 21211, "Invalid 'To' Phone Number")
 STOPPED = Answer(400, 21610, "Attempt to send to unsubscribed recipient")
@@ -91,16 +94,21 @@ class FakeTwilio(Loopback):
         self.account_sid = "AC" + "0" * 32
         self.auth_token = "practice-auth-token"
         self.number = "+15055550100"
+        self.urgent_number = "+15055550190"
         self.service = "MG" + "0" * 32
         self.now = now
         self.requests: list[MultiDict[str]] = []
         self.accepted: list[Message] = []
+        self.lists: list[MultiDict[str]] = []
+        self.limit: int | None = None
+        self.too_many = 0
         self.stopped: set[str] = set()
         self.release = asyncio.Event()
         self.arrived = asyncio.Event()
         self.callback_first: str | None = None
         self._next: deque[Answer | None] = deque()
         self._always: dict[str, Answer] = {}
+        self._lately: defaultdict[str, deque[tuple[datetime, int]]] = defaultdict(deque)
         self._client: ClientSession
 
     def routes(self) -> list[web.AbstractRouteDef]:
@@ -165,9 +173,20 @@ class FakeTwilio(Loopback):
         return [await self.post(message.callback, fields) for _ in range(times)]
 
     async def hears(
-        self, url: str, sender: str, body: str, *, media: Iterable[tuple[str, str]] = (), sid: str | None = None, **extra: str
+        self,
+        url: str,
+        sender: str,
+        body: str,
+        *,
+        media: Iterable[tuple[str, str]] = (),
+        sid: str | None = None,
+        to: str | None = None,
+        **extra: str,
     ) -> int:
-        """Somebody writes to our number: Twilio posts it, signed, to `url`. The same `sid` again is the same message again."""
+        """Somebody writes to our number, or to another of ours: Twilio posts it, signed, to `url`.
+
+        The same `sid` again is the same message again.
+        """
         sid = sid or _sid()
         attached = list(media)
         fields = {
@@ -182,7 +201,7 @@ class FakeTwilio(Loopback):
             "SmsMessageSid": sid,
             "SmsSid": sid,
             "SmsStatus": "received",
-            "To": self.number,
+            "To": to or self.number,
         }
         for n, (address, content_type) in enumerate(attached):
             fields |= {f"MediaUrl{n}": address, f"MediaContentType{n}": content_type}
@@ -214,7 +233,7 @@ class FakeTwilio(Loopback):
             return _error(answer)
         if answer and answer.takes in (Takes.drops, Takes.hangs):
             return await self._hang_or_drop(request, answer.takes)
-        if refusal := self._mistake(form):
+        if refusal := self._mistake(form) or self._over_the_limit(form):
             return _error(refusal)
         message = self._take(form)
         if self.callback_first:
@@ -233,15 +252,18 @@ class FakeTwilio(Loopback):
     async def _list(self, request: web.Request) -> web.StreamResponse:
         if refusal := self._stranger(request):
             return refusal
+        self.lists.append(MultiDict(request.query))
         answer = self._next.popleft() if self._next else None
         if answer and answer.takes is Takes.answers:
             return _error(answer)
         if answer:
             return await self._hang_or_drop(request, answer.takes)
         found = [message for message in reversed(self.accepted) if _matches(message, request.query)]
-        size, page = int(request.query.get("PageSize", 50)), int(request.query.get("Page", 0))
+        found.sort(key=lambda message: message.at, reverse=True)
+        size, page = min(int(request.query.get("PageSize", 50)), 1000), int(request.query.get("Page", 0))
         path = f"/2010-04-01/Accounts/{self.account_sid}/Messages.json"
-        after = f"{path}?PageSize={size}&Page={page + 1}" if len(found) > (page + 1) * size else None
+        query = urlencode({**request.query, "PageSize": size, "Page": page + 1, "PageToken": f"PA{page + 1}"})
+        after = f"{path}?{query}" if len(found) > (page + 1) * size else None
         return web.json_response(
             {
                 "messages": [self._resource(message) for message in found[page * size : (page + 1) * size]],
@@ -286,7 +308,23 @@ class FakeTwilio(Loopback):
             return None
         if not form.get("From"):
             return Answer(400, 21603, "A 'From' phone number is required.")
-        return None if form["From"] == self.number else Answer(400, 21606, "The 'From' phone number is not valid for this account")
+        if form["From"] in (self.number, self.urgent_number):
+            return None
+        return Answer(400, 21606, "The 'From' phone number is not valid for this account")
+
+    def _over_the_limit(self, form: Mapping[str, str]) -> Answer | None:
+        """Count what each sender has sent within the last second. A text that is longer than the limit goes when it is alone."""
+        if self.limit is None:
+            return None
+        at, segments = self.now(), max(1, gsm7.parts(form["Body"]))
+        lately = self._lately[form.get("MessagingServiceSid") or form["From"]]
+        while lately and lately[0][0] <= at - timedelta(seconds=1):
+            lately.popleft()
+        if lately and sum(n for _, n in lately) + segments > self.limit:
+            self.too_many += 1
+            return OVER_THE_LIMIT
+        lately.append((at, segments))
+        return None
 
     def _take(self, form: Mapping[str, str]) -> Message:
         service = form.get("MessagingServiceSid")

@@ -31,7 +31,7 @@ from puente.models.database import Sessions
 from puente.translations.engine import Engine
 from puente.translations.fields import UnknownField
 from puente.translations.translator import Rendered, Translator
-from tests.school import CHANNELS, PHRASES, SCHOOL, Hub, kinds, open_hub, rows
+from tests.school import PACES, PHRASES, SCHOOL, Hub, kinds, open_hub, rows
 from tests.translations.packs import install_pack
 
 NO_SCHOOL = "There is no school on {date}."
@@ -79,7 +79,7 @@ async def test_a_wrong_draft_is_refused_and_nothing_is_stored(hub: Hub, wrong: D
         async with hub.sessions.begin() as session:
             await composing.write(session, wrong, hub.at)
     with pytest.raises(error):
-        await composing.preview(hub.sessions, hub.translator, wrong, CHANNELS, SCHOOL, hub.at)
+        await composing.preview(hub.sessions, hub.translator, wrong, PACES, SCHOOL, hub.at)
     assert await rows(hub.sessions, Message) == []
 
 
@@ -137,14 +137,14 @@ async def test_what_cannot_be_translated_waits_for_a_person_and_then_goes_out(hu
     assert all("language pack" in task.reason for task in waiting)
 
     async with hub.sessions.begin() as session:
-        assert await composing.supply(session, message_id, "es", "El autobús llega tarde hoy.", hub.at) == 1
+        assert await composing.supply(session, message_id, "es", "El autobús llega tarde hoy.", hub.school, hub.at) == 1
     await hub.tick()
     assert hub.sms.read_by("+15055550101")[0].startswith("El autobús llega tarde hoy.")
     assert await hub.states(message_id) == {"ana": State.delivered, "bao": State.held, "carol": State.delivered}
     assert [task.done_at is None for task in await hub.tasks()] == [False, True]
     async with hub.sessions.begin() as session:
         with pytest.raises(NothingToTranslate):
-            await composing.supply(session, message_id, "es", "Otra vez.", hub.at)
+            await composing.supply(session, message_id, "es", "Otra vez.", hub.school, hub.at)
 
 
 @pytest.mark.parametrize("text", ["El autobús llega tarde.", "El autobús llega tarde el {fecha}.", " "])
@@ -152,7 +152,7 @@ async def test_a_translation_that_lost_or_renamed_a_field_or_says_nothing_is_ref
     message_id = await hub.send("The bus is late on {date}.", "guardian:ana", fields=DATE)
     with pytest.raises(HubError):
         async with hub.sessions.begin() as session:
-            await composing.supply(session, message_id, "es", text, hub.at)
+            await composing.supply(session, message_id, "es", text, hub.school, hub.at)
     assert await hub.states(message_id) == {"ana": State.held}
 
 
@@ -232,7 +232,7 @@ async def test_a_preview_writes_nothing_and_is_what_is_then_sent(hub: Hub, tmp_p
     text = "Here is some news about {child} from {teacher}. Read with {child} at home."
     about = Draft(Kind.progress, text, audiences.parse("school"), author_id=hub.numbers.person["rivera"])
     before = await counted(hub)
-    seen = await composing.preview(hub.sessions, hub.translator, about, CHANNELS, SCHOOL, hub.at)
+    seen = await composing.preview(hub.sessions, hub.translator, about, PACES, SCHOOL, hub.at)
     assert await counted(hub) == before
 
     message_id = await hub.send(text, "school", kind=Kind.progress, author="rivera")

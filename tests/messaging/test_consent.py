@@ -196,7 +196,7 @@ async def test_a_failure_in_many_words_is_kept_in_as_many_as_fit(hub: Hub) -> No
     await hub.send(NEWS, "guardian:ana")
     delivery = (await hub.deliveries())[-1]
     async with hub.sessions.begin() as session:
-        await note(session, Report("sms", delivery.ref or "", "failed", "failed", reason="No " * 200), NOON)
+        await note(session, Report("sms", delivery.ref or "", "failed", "failed", failure=Refused("No " * 200)), ["sms"], NOON)
     assert kinds(await hub.tasks()) == ["repair", "call"]
     assert consent.ASKED_TO_STOP not in {delivery.reason for delivery in await hub.deliveries()}
 

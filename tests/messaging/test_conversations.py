@@ -71,7 +71,7 @@ async def test_last_is_what_reached_the_family_last_and_not_what_was_written_las
     await hub.send(NEWS, "guardian:ana", author="rivera")
     hub.wait(minutes=1)
     async with hub.sessions.begin() as session:
-        await composing.supply(session, waiting, "es", "Por favor traiga un abrigo.", hub.at)
+        await composing.supply(session, waiting, "es", "Por favor traiga un abrigo.", hub.school, hub.at)
     await hub.tick()
     await say(hub, "ana", "Gracias.")
     assert len(hub.telegram.read_by(BOONE)) == 1
@@ -100,7 +100,7 @@ async def test_without_a_pack_the_teacher_reads_it_untranslated_at_once_and_tran
     assert (task.kind, task.message_id, task.language) == (TaskKind.translation, message_id, "en")
 
     async with hub.sessions.begin() as session:
-        assert await composing.supply(session, message_id or 0, "en", "Sofia has a fever.", hub.at) == 1
+        assert await composing.supply(session, message_id or 0, "en", "Sofia has a fever.", hub.school, hub.at) == 1
     await hub.tick()
     assert hub.telegram.read_by(RIVERA)[1] == f"Ana Reyes wrote:\nSofia has a fever.\n\nAs it was written:\n{FREE}"
     await teacher_says(hub, "Thank you.")

@@ -1,64 +1,30 @@
 """Dispatch: what an answer means, what must not leave the house, and what a crash or a doubt may not do."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from puente.messaging import consent, dispatch, outbox, phones
-from puente.messaging.channels.base import CannotTell, Channel, Outcome, Outgoing, Refused, Retry, Sent, Trouble
+from puente.messaging.channels.base import CannotTell, Channel, Outgoing, Retry, Trouble
 from puente.messaging.channels.handset import Handset
-from puente.messaging.dispatch import BACKOFF, DOUBT, REST, Dispatcher, Work, next_step
-from puente.messaging.outbox import LEASE, Settlement
+from puente.messaging.dispatch import Dispatcher
+from puente.messaging.outbox import LEASE
+from puente.messaging.outcomes import BACKOFF, DOUBT
+from puente.messaging.senders import NO_LIMIT
 from puente.models import HandsetText, Kind, State, TaskKind
 from puente.models.database import Sessions
-from tests.school import NOON, SCHOOL, Hub, kinds, open_hub, rows
+from tests.school import SCHOOL, Hub, kinds, open_hub, rows
 
 NEWS = "All students are safe."
 CAROL, ANA = "+15055550103", "+15055550101"
-SOON = timedelta(seconds=7)
-WORK = Work(Outgoing(5, CAROL, "Hi"), "sms", 3, attempts=1, in_doubt=False, since=NOON, repeat_in_doubt=False)
 
 
 @pytest.fixture
 async def hub(sessions: Sessions, tmp_path: Path) -> Hub:
     return await open_hub(sessions, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("attempts", "outcome", "expected"),
-    [
-        (1, Sent("SM1"), Settlement(5, State.sent, ref="SM1", text="Hi", parts=1)),
-        (1, Sent("7:1", arrived=True), Settlement(5, State.delivered, ref="7:1", text="Hi", parts=1)),
-        (1, Refused("No."), Settlement(5, State.failed, reason="No.")),
-        (1, Retry("Busy."), Settlement(5, State.queued, reason="Busy.", due_at=NOON + BACKOFF[0])),
-        (2, Retry("Busy."), Settlement(5, State.queued, reason="Busy.", due_at=NOON + BACKOFF[1])),
-        (5, Retry("Busy."), Settlement(5, State.queued, reason="Busy.", due_at=NOON + BACKOFF[4])),
-        (2, Retry("Busy.", SOON), Settlement(5, State.queued, reason="Busy.", due_at=NOON + SOON)),
-        (6, Retry("Busy."), Settlement(5, State.failed, reason="We gave up after 6 tries. Busy.")),
-        (6, Retry("Busy.", SOON, maybe_sent=True), Settlement(5, State.failed, reason="We gave up after 6 tries. Busy.")),
-        (1, Retry("?", maybe_sent=True), Settlement(5, State.sending, reason="?", due_at=NOON + DOUBT, in_doubt=True)),
-        (
-            1,
-            Retry("?", timedelta(minutes=5), maybe_sent=True),
-            Settlement(5, State.sending, reason="?", due_at=NOON + timedelta(minutes=5), in_doubt=True),
-        ),
-        # A channel that rests is no family's fault: nobody is given up, but the tries become seldom.
-        (1, Retry("Rest.", SOON, Trouble.resting), Settlement(5, State.queued, reason="Rest.", due_at=NOON + SOON)),
-        (1, Retry("Rest.", trouble=Trouble.resting), Settlement(5, State.queued, reason="Rest.", due_at=NOON + REST)),
-        (9, Retry("Rest.", trouble=Trouble.resting), Settlement(5, State.queued, reason="Rest.", due_at=NOON + BACKOFF[-1])),
-    ],
-)
-def test_every_answer_has_one_meaning(attempts: int, outcome: Outcome, expected: Settlement) -> None:
-    assert next_step(replace(WORK, attempts=attempts), outcome, NOON) == expected
-
-
-def test_the_parts_of_an_sms_are_counted_and_those_of_a_chat_are_not() -> None:
-    long = replace(WORK, outgoing=Outgoing(5, CAROL, "é" * 161))
-    assert next_step(long, Sent("SM1"), NOON).parts == 2
-    assert next_step(replace(long, channel="telegram"), Sent("1"), NOON).parts == 1
 
 
 async def test_the_tries_come_further_apart_until_we_give_up_and_ask_for_a_call(hub: Hub) -> None:
@@ -75,7 +41,7 @@ async def test_the_tries_come_further_apart_until_we_give_up_and_ask_for_a_call(
     assert kinds(await hub.tasks()) == ["call"]
 
 
-async def after_a_doubt(hub: Hub, kind: Kind, known: Sent | Retry | CannotTell | None) -> None:
+async def after_a_doubt(hub: Hub, kind: Kind, known: Sequence[str] | Retry | CannotTell) -> None:
     """The connection breaks while a text to Carol is sent, and after a while the channel is asked what became of it."""
     hub.sms.script[CAROL] = [Retry("The connection broke off.", maybe_sent=True)]
     await hub.send(NEWS, "guardian:carol", kind=kind)
@@ -90,14 +56,15 @@ async def after_a_doubt(hub: Hub, kind: Kind, known: Sent | Retry | CannotTell |
 
 @pytest.mark.parametrize("kind", [Kind.announcement, Kind.urgent])
 async def test_a_doubtful_text_that_the_channel_has_is_not_sent_twice(hub: Hub, kind: Kind) -> None:
-    await after_a_doubt(hub, kind, Sent("SM9"))
+    await after_a_doubt(hub, kind, ["SM9"])
     (delivery,) = await hub.deliveries()
     assert (delivery.state, delivery.ref, delivery.in_doubt) == (State.sent, "SM9", False)
     assert hub.sms.texts == []
 
 
 async def test_a_doubtful_text_that_the_channel_has_not_is_sent_again(hub: Hub) -> None:
-    await after_a_doubt(hub, Kind.announcement, None)
+    await after_a_doubt(hub, Kind.announcement, [])
+    await hub.dispatcher.drain()
     assert len(hub.sms.read_by(CAROL)) == 1
     assert (await hub.deliveries())[0].state is State.delivered
 
@@ -111,6 +78,7 @@ async def test_where_nobody_can_tell_a_person_calls_rather_than_the_family_heari
 
 async def test_where_nobody_can_tell_an_urgent_text_goes_out_again(hub: Hub) -> None:
     await after_a_doubt(hub, Kind.urgent, CannotTell())
+    await hub.dispatcher.drain()
     assert len(hub.sms.read_by(CAROL)) == 1
     assert await hub.tasks() == []
 
@@ -119,7 +87,7 @@ async def test_a_doubt_stays_while_the_channel_cannot_be_asked(hub: Hub) -> None
     await after_a_doubt(hub, Kind.announcement, Retry("Twilio could not be reached."))
     assert hub.sms.texts == []
     assert (await hub.deliveries())[0].in_doubt
-    hub.sms.look_ups = [Sent("SM9")]
+    hub.sms.look_ups = [["SM9"]]
     hub.wait(seconds=DOUBT.total_seconds())
     await hub.dispatcher.drain()
     assert (len(hub.sms.asked), hub.sms.texts) == (2, [])
@@ -215,30 +183,46 @@ async def test_a_text_that_failed_on_its_way_is_not_tried_again_after_a_stop(hub
     assert hub.sms.texts == []
 
 
-async def test_a_delivery_on_a_channel_that_is_gone_becomes_a_call_and_blocks_no_other(hub: Hub) -> None:
+async def test_a_delivery_on_a_channel_that_is_gone_goes_by_another_or_becomes_a_call_and_blocks_no_other(hub: Hub) -> None:
     message_id = await hub.write(NEWS, "guardian:bao+guardian:carol")
     await hub.release()
     without_telegram = Dispatcher(hub.sessions, {"sms": hub.sms}, hub.translator, SCHOOL, lambda: hub.at)
     await without_telegram.drain()
-    assert await hub.states(message_id) == {"bao": State.failed, "carol": State.delivered}
-    assert kinds(await hub.tasks()) == ["call"]
+    await without_telegram.drain()
+    bao = [(d.channel, d.state) for d in await hub.deliveries(message_id) if d.person_id == hub.numbers.person["bao"]]
+    assert bao == [("telegram", State.failed), ("sms", State.delivered)]
+    assert len(hub.sms.read_by(CAROL)) == 1
+    assert await hub.tasks() == []
 
 
-async def killed_at_work(hub: Hub, *, after_sending: bool, **channels: Channel) -> None:
-    """A process claims everything and dies, before the channels were asked or before their answers were written down."""
-    works = [work for work in await hub.dispatcher._claim() if isinstance(work, Work)]
-    if after_sending:
-        await asyncio.gather(*(hub.dispatcher._attempt(work) for work in works))
+async def killed_at_work(hub: Hub, *, after_handing: bool, after_sending: bool = False, **channels: Channel) -> None:
+    """A process claims everything and dies: before it handed anything over, or after that, or when the channel has it already."""
+    desk = hub.dispatcher._desk
+    claimed = await desk.claim("sms", NO_LIMIT)
+    if after_handing:
+        for work in await desk.hand(claimed.works):
+            if after_sending:
+                await desk.channels["sms"].send(work.outgoing)
     hub.dispatcher = hub.another_dispatcher(**channels)
     assert await hub.dispatcher.drain() == 0, "the lease still runs"
     hub.wait(seconds=LEASE.total_seconds())
 
 
-async def test_a_process_killed_before_sending_loses_nothing(hub: Hub) -> None:
+async def test_what_a_killed_process_had_only_claimed_goes_out_without_a_question(hub: Hub) -> None:
     message_id = await hub.write(NEWS, "guardian:carol")
     await hub.release()
-    await killed_at_work(hub, after_sending=False)
-    hub.sms.look_ups = [None]
+    await killed_at_work(hub, after_handing=False)
+    await hub.dispatcher.drain()
+    assert await hub.states(message_id) == {"carol": State.delivered}
+    assert (len(hub.sms.read_by(CAROL)), hub.sms.asked) == (1, [])
+
+
+async def test_a_process_killed_while_sending_loses_nothing(hub: Hub) -> None:
+    message_id = await hub.write(NEWS, "guardian:carol")
+    await hub.release()
+    await killed_at_work(hub, after_handing=True)
+    hub.sms.look_ups = [[]]
+    await hub.dispatcher.drain()
     await hub.dispatcher.drain()
     assert await hub.states(message_id) == {"carol": State.delivered}
     assert len(hub.sms.read_by(CAROL)) == 1
@@ -247,10 +231,10 @@ async def test_a_process_killed_before_sending_loses_nothing(hub: Hub) -> None:
 async def test_a_process_killed_after_sending_repeats_nothing(hub: Hub) -> None:
     message_id = await hub.write(NEWS, "guardian:carol")
     await hub.release()
-    await killed_at_work(hub, after_sending=True)
-    hub.sms.look_ups = [Sent("SM1", arrived=True)]
+    await killed_at_work(hub, after_handing=True, after_sending=True)
+    hub.sms.look_ups = [["SM1"]]
     await hub.dispatcher.drain()
-    assert await hub.states(message_id) == {"carol": State.delivered}
+    assert await hub.states(message_id) == {"carol": State.sent}
     assert len(hub.sms.read_by(CAROL)) == 1
 
 
@@ -260,7 +244,8 @@ async def test_a_simulated_phone_hears_nothing_twice(hub: Hub, after_sending: bo
     hub.dispatcher = hub.another_dispatcher(sms=handset)
     message_id = await hub.write(NEWS, "guardian:carol", kind=Kind.urgent)
     await hub.release()
-    await killed_at_work(hub, after_sending=after_sending, sms=handset)
+    await killed_at_work(hub, after_handing=True, after_sending=after_sending, sms=handset)
+    await hub.dispatcher.drain()
     await hub.dispatcher.drain()
     assert await hub.states(message_id) == {"carol": State.delivered}
     assert len(await rows(hub.sessions, HandsetText)) == 1

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from puente.messaging import receipts
-from puente.messaging.channels.base import Outgoing, Report, Trouble
-from puente.models import Receipt, State, TaskKind
+from puente.messaging.channels.base import Outgoing, Refused, Report, Retry, Sent, Trouble
+from puente.models import Delivery, Receipt, State, TaskKind
 from puente.models.database import Sessions
-from tests.school import Hub, kinds, open_hub, rows
+from tests.school import CHANNELS, Hub, kinds, open_hub, rows
 
 CAROL = "+15055550103"
 
@@ -22,7 +22,7 @@ async def hub(sessions: Sessions, tmp_path: Path) -> Hub:
 
 async def note(hub: Hub, report: Report) -> bool:
     async with hub.sessions.begin() as session:
-        return await receipts.note(session, report, hub.at)
+        return await receipts.note(session, report, CHANNELS, hub.at)
 
 
 async def test_a_report_that_overtakes_the_answer_is_not_undone_by_it(hub: Hub) -> None:
@@ -43,8 +43,8 @@ async def test_late_repeated_and_unknown_reports_are_kept_and_change_nothing(hub
     assert await note(hub, Report("sms", ref, "delivered", "delivered"))
     assert not await note(hub, Report("sms", ref, "delivered", "delivered"))
     assert not await note(hub, Report("sms", ref, "sent", "sent"))
-    assert not await note(hub, Report("sms", "SM-of-another-life", "failed", "undelivered", code="30003"))
-    assert not await note(hub, Report("sms", "SM-first-try", "failed", "undelivered", delivery.id, "30008"))
+    assert not await note(hub, Report("sms", "SM-of-another-life", "failed", "undelivered", failure=Refused("Off.", code="30003")))
+    assert not await note(hub, Report("sms", "SM-first-try", "failed", "undelivered", delivery.id, Refused("?", code="30008")))
     assert (await hub.deliveries())[0].state is State.delivered
     kept = await rows(hub.sessions, Receipt)
     assert [(receipt.state, receipt.code, receipt.delivery_id) for receipt in kept] == [
@@ -60,11 +60,11 @@ async def test_late_repeated_and_unknown_reports_are_kept_and_change_nothing(hub
 async def test_a_failure_that_is_reported_later_asks_a_person_once(hub: Hub) -> None:
     await hub.send("OK.", "guardian:carol")
     (delivery,) = await hub.deliveries()
-    failed = Report("sms", delivery.ref or "", "failed", "undelivered", delivery.id, "30003", "The phone could not be reached.")
+    failed = Report("sms", delivery.ref or "", "failed", "undelivered", delivery.id, Refused("The phone is off."))
     assert await note(hub, failed)
     assert not await note(hub, failed)
     (task,) = await hub.tasks()
-    assert (task.kind, task.reason, task.message_id) == (TaskKind.call, "The phone could not be reached.", delivery.message_id)
+    assert (task.kind, task.reason, task.message_id) == (TaskKind.call, "The phone is off.", delivery.message_id)
 
 
 async def test_a_number_that_does_not_exist_is_marked_and_repaired_once(hub: Hub) -> None:
@@ -72,10 +72,86 @@ async def test_a_number_that_does_not_exist_is_marked_and_repaired_once(hub: Hub
         await hub.send(text, "guardian:carol")
     reason = "This number is not a mobile phone."
     for delivery in await hub.deliveries():
-        await note(hub, Report("sms", delivery.ref or "", "failed", "undelivered", None, "21614", reason, Trouble.bad_address))
+        await note(hub, Report("sms", delivery.ref or "", "failed", "undelivered", None, Refused(reason, Trouble.bad_address)))
     contact = await hub.contact("carol")
     assert (contact.bad_at, contact.bad_reason) == (hub.at, reason)
     assert kinds(await hub.tasks()) == ["repair"]
     third = await hub.send("No.", "guardian:carol")
     assert await hub.deliveries(third) == []
     assert kinds(await hub.tasks()) == ["repair", "call"]
+
+
+def off(delivery: Delivery, ref: str | None = None) -> Report:
+    """The carrier could not reach the phone: at most two more tries (FACTS, 30003)."""
+    failure = Retry("The phone is off.", times=2, code="30003")
+    return Report("sms", ref or delivery.ref or "", "failed", "undelivered", delivery.id, failure)
+
+
+async def test_what_the_carrier_could_not_deliver_is_tried_again_and_then_asks_for_a_call(hub: Hub) -> None:
+    message_id = await hub.send("OK.", "guardian:carol")
+    for tries in (1, 2, 3):
+        (delivery,) = await hub.deliveries()
+        assert (delivery.state, delivery.attempts) == (State.sent, tries)
+        assert await note(hub, off(delivery))
+        hub.wait(minutes=10)
+        await hub.dispatcher.drain()
+    assert len(hub.sms.read_by(CAROL)) == 3
+    assert await hub.states(message_id) == {"carol": State.failed}
+    (task,) = await hub.tasks()
+    assert (task.kind, task.reason) == (TaskKind.call, "We gave up after 3 tries. The phone is off.")
+
+
+async def test_the_same_failure_told_again_starts_no_other_try(hub: Hub) -> None:
+    await hub.send("OK.", "guardian:carol")
+    (delivery,) = await hub.deliveries()
+    assert await note(hub, off(delivery))
+    assert not await note(hub, off(delivery))
+    hub.wait(minutes=10)
+    await hub.dispatcher.drain()
+    assert not await note(hub, off(delivery)), "of the first try, while the second is under way"
+    assert (await hub.deliveries())[0].state is State.sent
+    assert len(hub.sms.read_by(CAROL)) == 2
+
+
+async def test_a_failure_that_overtakes_the_answer_is_the_failure_of_this_try(hub: Hub) -> None:
+    async def report_first(outgoing: Outgoing) -> None:
+        hub.sms.meanwhile = None
+        (delivery,) = await hub.deliveries()
+        assert await note(hub, off(delivery, hub.sms.sent(outgoing).ref))
+
+    hub.sms.meanwhile = report_first
+    await hub.send("OK.", "guardian:carol")
+    (delivery,) = await hub.deliveries()
+    assert (delivery.state, delivery.reason, delivery.handed_at) == (State.queued, "The phone is off.", None)
+
+
+async def test_an_old_failure_does_not_send_twice_what_is_under_way(hub: Hub) -> None:
+    """The first try was in doubt and not to be found, so there is a second; only then the first one's failure is told."""
+    await hub.send("OK.", "guardian:carol")
+    (delivery,) = await hub.deliveries()
+    assert await note(hub, off(delivery))
+    hub.wait(minutes=10)
+
+    async def old_news(outgoing: Outgoing) -> None:
+        hub.sms.meanwhile = None
+        assert await note(hub, off(delivery, "SM-lost")), "nobody can tell yet that it is of another try"
+
+    hub.sms.meanwhile = old_news
+    hub.sms.script[CAROL] = [Sent("SM-second")]
+    await hub.dispatcher.drain()
+    hub.wait(hours=2)
+    assert await hub.dispatcher.drain() == 0
+    assert (await hub.deliveries())[0].state is State.sent
+
+
+async def test_delivered_after_a_failure_calls_off_the_next_contact_and_the_call(hub: Hub) -> None:
+    hub.telegram.arrived = False
+    await hub.send("OK.", "guardian:bao")
+    (first,) = await hub.deliveries()
+    failed = Report("telegram", first.ref or "", "failed", "failed", first.id, Refused("?", code="?"))
+    assert await note(hub, failed)
+    assert [d.state for d in await hub.deliveries()] == [State.failed, State.queued]
+    assert await note(hub, Report("telegram", first.ref or "", "delivered", "delivered", first.id))
+    assert [d.state for d in await hub.deliveries()] == [State.delivered, State.cancelled]
+    await hub.tick()
+    assert hub.sms.texts == []

@@ -1,15 +1,21 @@
 """Reports: everyone whom a message was for stands in it."""
 
+import io
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from sqlalchemy import update
+from sqlmodel import col
 
-from puente.messaging import composing, reports
+from puente.cli import print_report
+from puente.messaging import composing, digests, reports
 from puente.messaging.channels.base import Refused, Trouble
 from puente.messaging.reports import Failure, MessageReport, Waiting
-from puente.models import Kind
+from puente.models import Delivery, Kind, State
 from puente.models.database import Sessions
-from tests.school import Hub, open_hub
+from tests.school import SCHOOL, Hub, open_hub
 
 
 @pytest.fixture
@@ -53,7 +59,7 @@ async def test_every_recipient_is_delivered_failed_held_or_a_task(hub: Hub) -> N
 async def test_a_task_that_is_done_is_shown_as_done(hub: Hub) -> None:
     message_id = await hub.send("The bus is late today.", "guardian:ana")
     async with hub.sessions.begin() as session:
-        await composing.supply(session, message_id, "es", "El bus tarda.", hub.at)
+        await composing.supply(session, message_id, "es", "El bus tarda.", hub.school, hub.at)
     await hub.tick()
     found = await report(hub, message_id)
     assert found.by_state == {"delivered": 1}
@@ -73,3 +79,66 @@ async def test_a_stop_stands_in_the_report_with_its_reason(hub: Hub) -> None:
 async def test_a_message_that_nobody_wrote_has_no_report(hub: Hub) -> None:
     with pytest.raises(composing.NoSuchMessage):
         await report(hub, 4711)
+
+
+async def save_safety_column(hub: Hub) -> int:
+    """A message to Ana, Bao and Carol that waits for their digests, due in an hour."""
+    message_id = await hub.write("All students are safe.", "group:3B-guardian:fidel", kind=Kind.safety)
+    await hub.release()
+    async with hub.sessions.begin() as session:
+        over = update(Delivery).where(col(Delivery.message_id) == message_id)
+        await session.execute(over.values(state=State.saved, due_at=hub.at + timedelta(hours=1)))
+    return message_id
+
+
+async def write_digests(hub: Hub) -> None:
+    hub.wait(hours=1)
+    await digests.write_due(hub.sessions, hub.translator, SCHOOL, hub.at)
+
+
+async def test_what_waits_for_the_digest_is_shown_as_that(hub: Hub) -> None:
+    message_id = await save_safety_column(hub)
+    found = await report(hub, message_id)
+    assert (found.by_state, found.in_digests) == ({"saved": 3}, 0)
+    await write_digests(hub)
+    found = await report(hub, message_id)
+    assert (found.by_state, found.in_digests) == ({"digested": 3}, 3)
+    await hub.release()
+    found = await report(hub, message_id)
+    assert (found.by_state, found.in_digests) == ({"queued": 3}, 3)
+
+
+async def test_what_a_digest_said_counts_by_what_became_of_the_digest(hub: Hub) -> None:
+    hub.sms.script["+15055550103"] = [Refused("This is not a valid phone number.", Trouble.bad_address)]
+    message_id = await save_safety_column(hub)
+    await write_digests(hub)
+    await hub.tick()
+    found = await report(hub, message_id)
+    assert found.in_digests == found.deliveries == 3
+    assert found.by_language == {"en": {"failed": 1}, "es": {"delivered": 1}, "vi": {"delivered": 1}}
+    assert found.by_channel == {"sms": {"delivered": 1, "failed": 1}, "telegram": {"delivered": 1}}
+    assert found.failures == [Failure("Carol Tran", "en", "sms", "This is not a valid phone number.")]
+    assert [(task.kind, task.person) for task in found.tasks] == [("repair", "Carol Tran")]
+    assert found.segments == 0, "they are the digests'"
+
+
+async def test_a_family_whose_digest_reached_no_channel_stands_in_the_report(hub: Hub) -> None:
+    message_id = await save_safety_column(hub)
+    await hub.mark("carol", bad_at=hub.at)
+    await write_digests(hub)
+    await hub.tick()
+    found = await report(hub, message_id)
+    assert found.by_state == {"delivered": 2, "digested": 1}
+    assert [(task.kind, task.person) for task in found.tasks] == [("call", "Carol Tran")]
+
+
+async def test_a_printed_report_says_what_waits_for_the_digest(hub: Hub) -> None:
+    message_id = await save_safety_column(hub)
+    printed = Console(file=io.StringIO(), width=200)
+    print_report(await report(hub, message_id), printed)
+    await write_digests(hub)
+    print_report(await report(hub, message_id), printed)
+    assert isinstance(printed.file, io.StringIO)
+    said = printed.file.getvalue()
+    assert "saved for the digest" in said
+    assert "3 of these went out, or will, in a family's digest." in said

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from puente.messaging import audiences, scheduling
-from puente.models import Kind, Schedule
+from puente.models import Closed, Kind, Schedule
 from puente.models.database import Sessions
 from puente.programs import columns
 from puente.programs.columns import BadColumn, Column
@@ -70,6 +70,8 @@ async def test_planning_twice_is_the_same_as_once(hub: Hub) -> None:
     await plan(hub, *read)
     assert [schedule.model_dump() for schedule in await rows(hub.sessions, Schedule)] == before
     assert len(before) == 12
+    assert {schedule["closed"] for schedule in before} == {Closed.send}, "a column goes out in the holidays too"
+    assert all(schedule["occurrence"] == schedule["next_at"] for schedule in before)
     assert min(schedule["next_at"] for schedule in before) == datetime(2026, 12, 6, 23, tzinfo=UTC), "Sunday, four o'clock"
 
 

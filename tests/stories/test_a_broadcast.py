@@ -132,7 +132,7 @@ async def test_a_busy_twilio_is_left_alone_for_as_long_as_it_asked(town: Town) -
 
 @on_sqlite
 async def test_a_text_that_came_too_late_is_not_sent(town: Town) -> None:
-    town.twilio.next(BROKEN, times=10)
+    town.twilio.next(BROKEN)
     message = await town.write(CLOSED, "group:5A", Kind.urgent)
     await town.settle()
     town.clock.jump(hours=5)

@@ -144,15 +144,15 @@ async def test_an_update_that_cannot_be_handled_blocks_nobody(town: Town) -> Non
         assert "update:900500000" in {task.key for task in await session.scalars(select(Task))}
 
 
-async def test_a_chat_that_blocks_the_bot_is_reached_by_sms_next_time(town: Town) -> None:
+async def test_a_chat_that_blocks_the_bot_is_reached_by_sms_at_once_and_next_time(town: Town) -> None:
     await town.joins_telegram("G-1", CHAT, "es")
     town.telegram.blocks(CHAT)
     first = await town.write("School is closed today.", "group:5A")
     await town.settle()
-    assert (await town.report(first)).by_state == {"failed": 1}
+    assert (await town.report(first)).by_channel == {"telegram": {"failed": 1}, "sms": {"sent": 1}}
     await town.write("Thank you.", "group:5A")
     await town.settle()
-    assert len(town.twilio.texts(ROSA)) == 1
+    assert len(town.twilio.texts(ROSA)) == 2
 
 
 async def test_a_chat_that_was_answered_badly_gets_it_later(town: Town) -> None:

@@ -15,9 +15,15 @@ class Trouble(enum.StrEnum):
     """What else a failure means, beside this one delivery."""
 
     none = "none"
-    bad_address = "bad_address"  # the number or chat does not exist, or cannot receive: a person repairs it
+    bad_address = "bad_address"  # the number or chat does not exist: a person repairs it
+    landline = "landline"  # the number takes no texts and never will: a person calls
+    blocked = "blocked"  # the carrier or the phone refuses us: nothing more goes there, and a person looks why
     stopped = "stopped"  # the recipient opted out at the carrier: recorded, never retried
-    resting = "resting"  # the channel itself cannot send now: it rests, and the operator is told
+    filtered = "filtered"  # the carrier took the text for unwanted: too many of these stop the whole message
+    unsure = "unsure"  # it may have arrived, and nobody can tell: rather a task for a person than the same text twice
+    unsaid = "unsaid"  # it could not be put into words for this family, which no other contact would change
+    busy = "busy"  # the channel asks us to slow down: it rests so long
+    resting = "resting"  # the channel cannot send until somebody acts: it rests, and the operator is told
 
 
 @dataclass(frozen=True)
@@ -43,12 +49,17 @@ class Retry:
     """It did not go, or may not have gone: try again, after `after` where the vendor said so.
 
     `maybe_sent` marks the doubtful case, a time-out after the request had left: its receipt is given time to tell us first.
+    `times` is how often this may be tried again at most, None for the pipe's own patience; then it counts as `finally_`.
+    `code` is the vendor's number for it.
     """
 
     reason: str
     after: timedelta | None = None
     trouble: Trouble = Trouble.none
     maybe_sent: bool = False
+    times: int | None = None
+    finally_: Trouble = Trouble.none
+    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,14 +68,16 @@ class Refused:
 
     reason: str
     trouble: Trouble = Trouble.none
+    code: str | None = None
 
 
+Failure = Retry | Refused
 Outcome = Sent | Retry | Refused
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a vendor says later about a delivery. `state` is a delivery state: sent, delivered or failed.
+    """What a vendor says later about a delivery. `state` is a delivery state: sent, delivered or failed; then `failure` says why.
 
     `delivery_id` is our own marker, which came back in the callback's URL; it is there even when the callback overtakes the
     answer to the request that sent the text, and `ref` alone would not be known yet.
@@ -75,9 +88,7 @@ class Report:
     state: str
     status: str
     delivery_id: int | None = None
-    code: str | None = None
-    reason: str | None = None
-    trouble: Trouble = Trouble.none
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,7 @@ class Media:
 class Heard:
     """Somebody wrote to us. `ref` is the vendor's id of the text, so that hearing it again changes nothing.
 
+    `urgent` is true where they wrote to the school's line for emergencies.
     `reply_ref` is the vendor's id of the text that this one answers, where the writer pointed at it.
     `carrier_answered` is true where the carrier has already obeyed and confirmed a STOP or START, so that we must not.
     """
@@ -103,6 +115,7 @@ class Heard:
     at: datetime
     carrier_answered: bool = False
     reply_ref: str | None = None
+    urgent: bool = False
     media: Sequence[Media] = field(default_factory=tuple)
 
     @property
@@ -118,14 +131,14 @@ class CannotTell:
 class Channel(Protocol):
     """A way to an address. `send` never raises for what a vendor may answer; `close` lets go of its connections.
 
-    `look_up` asks the vendor whether an attempt in doubt was taken after all: `Sent`, None for surely not, `Retry` when the vendor
-    could not be asked, or `CannotTell`.
+    `look_up` asks the vendor which texts it has that may be an attempt in doubt, made at `since` or soon after: their refs, none
+    for surely not taken, `Retry` when the vendor could not be asked, or `CannotTell`.
     """
 
     name: str
 
     async def send(self, outgoing: Outgoing) -> Outcome: ...
 
-    async def look_up(self, outgoing: Outgoing, since: datetime) -> Sent | Retry | CannotTell | None: ...
+    async def look_up(self, outgoing: Outgoing, since: datetime) -> Sequence[str] | Retry | CannotTell: ...
 
     async def close(self) -> None: ...

@@ -3,7 +3,7 @@
 The text is kept by a function that `app.py` hands over, so that this channel knows no tables either.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from puente.messaging.channels.base import Outgoing, Sent
@@ -22,8 +22,9 @@ class Handset:
         await self._put(outgoing)
         return Sent(f"handset:{outgoing.delivery_id}", arrived=True)
 
-    async def look_up(self, outgoing: Outgoing, since: datetime) -> None:
-        """Sending again is always safe: a handset keeps each delivery once."""
+    async def look_up(self, outgoing: Outgoing, since: datetime) -> Sequence[str]:
+        """None, so that it is sent again, which is always safe: a handset keeps each delivery once."""
+        return ()
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -13,6 +13,8 @@ from aiogram.exceptions import (
     AiogramError,
     TelegramAPIError,
     TelegramBadRequest,
+    TelegramConflictError,
+    TelegramEntityTooLarge,
     TelegramForbiddenError,
     TelegramMigrateToChat,
     TelegramNetworkError,
@@ -24,11 +26,22 @@ from aiogram.exceptions import (
 from aiogram.utils.token import TokenValidationError
 from aiohttp import ClientConnectorError, ConnectionTimeoutError
 
-from puente.messaging.channels.base import CannotTell, Outcome, Outgoing, Refused, Retry, Sent, Trouble
+from puente.messaging.channels.base import CannotTell, Failure, Outcome, Outgoing, Refused, Retry, Sent, Trouble
 
 API_URL = "https://api.telegram.org"
 LONGEST_TEXT = 4096  # characters of one message (Telegram Bot API, sendMessage)
 LONGEST_REST = 86_400  # seconds: no retry_after keeps a chat silent for longer than a day
+# The numbers that aiogram has made into exceptions. Of 5xx it keeps none.
+CODES: dict[type[TelegramAPIError], str] = {
+    TelegramBadRequest: "400",
+    TelegramMigrateToChat: "400",
+    TelegramUnauthorizedError: "401",
+    TelegramForbiddenError: "403",
+    TelegramNotFound: "404",
+    TelegramConflictError: "409",
+    TelegramEntityTooLarge: "413",
+    TelegramRetryAfter: "429",
+}
 BAD_TOKEN = "This is not a Telegram token: BotFather gives one as numbers, a colon and letters. Check PUENTE_TELEGRAM_TOKEN."
 
 
@@ -75,37 +88,48 @@ class TelegramChat:
         await self._bot.session.close()
 
 
-def read_error(error: AiogramError) -> Retry | Refused:
+def read_error(error: AiogramError) -> Failure:
     """What dispatch should do after Telegram's no. Our words, not Telegram's, which may carry a chat's number."""
+    code = CODES.get(type(error)) if isinstance(error, TelegramAPIError) else None
     match error:
         case TelegramRetryAfter():
-            return Retry("Telegram asks us to slow down.", timedelta(seconds=max(1, min(error.retry_after, LONGEST_REST))))
+            return _busy(timedelta(seconds=max(1, min(error.retry_after, LONGEST_REST))))
         case TelegramUnauthorizedError() | TelegramNotFound():
             # A token that is not even shaped like one is answered with 404.
-            return Retry("Telegram does not accept our bot: check PUENTE_TELEGRAM_TOKEN.", trouble=Trouble.resting)
+            reason = "Telegram does not accept our bot: check PUENTE_TELEGRAM_TOKEN."
+            return Retry(reason, trouble=Trouble.resting, code=code)
         case TelegramForbiddenError():
-            return _forbidden(error.message.casefold())
+            return _forbidden(error.message.casefold(), code)
         case TelegramMigrateToChat():
-            return Refused("This Telegram group has moved: link it again.", Trouble.bad_address)
+            return Refused("This Telegram group has moved: link it again.", Trouble.bad_address, code)
         case TelegramBadRequest() if "chat not found" in error.message.casefold():
-            return Refused("Telegram does not know this chat: the family links its phone again.", Trouble.bad_address)
+            return Refused("Telegram does not know this chat: the family links its phone again.", Trouble.bad_address, code)
+        case TelegramEntityTooLarge():
+            return Refused("The text is longer than Telegram takes.", code=code)
         case TelegramNetworkError():
             return _broken(error)
         case TelegramServerError():
             return Retry("Telegram has trouble of its own.")
+        case TelegramAPIError() if "too many requests" in error.message.casefold():
+            return _busy(None)
         case TelegramAPIError():
-            return Refused(f"Telegram refused the text: {error.message[:120]}")
+            return Refused(f"Telegram refused the text: {error.message[:120]}", code=code)
         case _:
             # Something between us and Telegram answered, a proxy's page for example.
             return Retry("Telegram's answer could not be read.", maybe_sent=True)
 
 
-def _forbidden(message: str) -> Refused:
-    if "blocked" in message or "kicked" in message:
-        return Refused("This family has blocked our bot in Telegram.", Trouble.stopped)
+def _busy(after: timedelta | None) -> Retry:
+    return Retry("Telegram asks us to slow down.", after, Trouble.busy, code="429")
+
+
+def _forbidden(message: str, code: str | None) -> Refused:
+    if "initiate conversation" in message:
+        # Nobody said stop: this person has never opened the chat.
+        return Refused("This family has not opened our chat in Telegram: it links its phone again.", Trouble.bad_address, code)
     if "deactivated" in message:
-        return Refused("This Telegram account no longer exists.", Trouble.bad_address)
-    return Refused("Telegram does not let us write to this chat: the family links its phone again.", Trouble.bad_address)
+        return Refused("This Telegram account no longer exists.", Trouble.stopped, code)
+    return Refused("This family has blocked our bot in Telegram.", Trouble.stopped, code)
 
 
 def _broken(error: TelegramNetworkError) -> Retry:

@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from functools import cache
+from zoneinfo import available_timezones
 
 import phonenumbers
 from phonenumbers import PhoneNumberFormat, ValidationResult
@@ -78,6 +80,21 @@ def language(row: Row, column: str) -> str:
     if tag is None:
         raise WrongRow(f"{column} is unknown: write its code, such as es, vi or zh-Hans")
     return tag
+
+
+def zone(row: Row, column: str) -> str | None:
+    """A name of the IANA database, None where the cell is empty or there is no such column: what is known stays as it is."""
+    value = text(row, column)
+    name = _zones().get(value.casefold().replace(" ", "_"))
+    if value and name is None:
+        raise WrongRow(f"{column} is unknown: write a name of the IANA database, such as America/Denver")
+    return name
+
+
+@cache
+def _zones() -> dict[str, str]:
+    # Only names with a place: "MST" is a zone without summer time, and hardly ever what a school in Denver means by it.
+    return {name.casefold(): name for name in available_timezones() if "/" in name}
 
 
 def mobile(row: Row, column: str, region: str) -> str | None:

@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, delete, exists, func, insert, select, text, up
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
+from puente.messaging.hours import zone_of_number
 from puente.messaging.roster.rows import STAFF, GuardianRow, Roster, StaffRow, StudentRow
 from puente.models.people import (
     ConsentEntry,
@@ -197,12 +198,18 @@ def _without_prefix(by_key: dict[str, T]) -> dict[str, T]:
 
 async def _enrol_persons(session: AsyncSession, rows: Mapping[str, GuardianRow | StaffRow]) -> tuple[Ids, dict, dict]:
     """Persons by external id: their ids, those who were known before, and what changed in them."""
-    known = await _known(session, Person, list(rows), "name", "language")
+    known = await _known(session, Person, list(rows), "name", "language", "timezone")
     new = [
-        {"external_id": key, "name": row.name, "language": row.language or "en"} for key, row in rows.items() if key not in known
+        {"external_id": key, "name": row.name, "language": row.language or "en", "timezone": row.timezone}
+        for key, row in rows.items()
+        if key not in known
     ]
     ids = {key: before["id"] for key, before in known.items()} | await _insert(session, Person, "external_id", new)
-    steps = {key: _difference(known[key], name=row.name, language=row.language) for key, row in rows.items() if key in known}
+    steps = {
+        key: _difference(known[key], name=row.name, language=row.language, timezone=row.timezone)
+        for key, row in rows.items()
+        if key in known
+    }
     await _update(session, Person, [{"id": ids[key], **step} for key, step in steps.items() if step])
     return ids, known, steps
 
@@ -242,9 +249,10 @@ async def _enrol_contacts(
     for row in rows if speaks else ():
         of_staff, source = isinstance(row, StaffRow), getattr(row, "source", "")
         steps = contact_steps(known.get(person_ids[row.id], ()), row.mobile, source, of_staff, at)
-        if steps.add_at is not None:
+        if row.mobile and steps.add_at is not None:
             new.append({
                 "person_id": person_ids[row.id], "channel": "sms", "address": row.mobile, "position": steps.add_at,
+                "timezone": zone_of_number(row.mobile),
                 "source": source or BY_ROSTER, "added_at": at, "verified_at": at if of_staff else None,
                 # Whoever said STOP said it for the number, also when the school now knows its owner by another id.
                 "stopped_at": at if row.mobile in stopped else None,

@@ -14,16 +14,17 @@ from pathlib import Path
 import phonenumbers
 
 from puente.messaging.roster import oneroster
-from puente.messaging.roster.cells import identifier, language, mobile, needed, optional, rights, several, staff_roles, text
+from puente.messaging.roster.cells import identifier, language, mobile, needed, optional, rights, several, staff_roles, text, zone
 from puente.messaging.roster.rows import Draft, GuardianRow, LinkRow, Notice, Roster, StaffRow, StudentRow, add_family, add_staff
 from puente.messaging.roster.tables import Problem, Row, Source, Table, UnreadableRoster, open_sources, shown
 
 __all__ = ["Notice", "Problem", "Roster", "UnreadableRoster", "read"]
 
 FAMILY_NEEDED = ("student_id", "student_name", "guardian_id", "guardian_name", "language", "mobile")
-FAMILY_OPTIONAL = ("grade", "groups", "relationship", "rights", "consent_source")
+FAMILY_OPTIONAL = ("grade", "groups", "relationship", "rights", "consent_source", "timezone")
 STAFF_NEEDED = ("staff_id", "staff_name", "role", "language", "mobile")
-STAFF_OPTIONAL = ("groups",)
+STAFF_OPTIONAL = ("groups", "timezone")
+SELDOM = ("consent_source", "timezone")  # few schools have them, and nobody misses them
 
 Take = Callable[[Draft, Row], None]
 
@@ -85,7 +86,7 @@ def _say_what_is_odd(draft: Draft, table: Table, needs: tuple[str, ...], may_hav
     unknown = len(table.columns.keys() - {*needs, *may_have})
     if unknown:
         draft.notices.append(_about(table, f"{unknown} columns that Puente does not know were ignored"))
-    if absent := [column for column in may_have if not table.has(column) and column != "consent_source"]:
+    if absent := [column for column in may_have if column not in SELDOM and not table.has(column)]:
         draft.notices.append(_about(table, f"no column {', '.join(absent)}: what is known of that stays as it is"))
 
 
@@ -106,6 +107,7 @@ def _take_family(draft: Draft, row: Row) -> None:
         id=identifier(row, "guardian_id"),
         name=needed(row, "guardian_name"),
         language=language(row, "language"),
+        timezone=zone(row, "timezone"),
         mobile=mobile(row, "mobile", draft.region),
         source=text(row, "consent_source"),
         file=row.file,
@@ -122,6 +124,7 @@ def _take_staff(draft: Draft, row: Row) -> None:
         name=needed(row, "staff_name"),
         roles=staff_roles(row, "role"),
         language=language(row, "language"),
+        timezone=zone(row, "timezone"),
         mobile=mobile(row, "mobile", draft.region),
         groups=several(row, "groups"),
         file=row.file,

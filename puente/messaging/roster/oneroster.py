@@ -4,7 +4,7 @@
     classes.csv + enrollments.csv    → groups, their students and their teachers
 
 Source of the columns and of the role words: 1EdTech, OneRoster 1.2 Rostering Service, CSV binding. In 1.1 the role stands in
-users.csv. The standard has no column for a language or for rights: Puente reads them from the extension columns below.
+users.csv. The standard has no column for a language, rights or a time zone: Puente reads them from the extension columns below.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 
-from puente.messaging.roster.cells import WrongRow, identifier, language, mobile, optional, rights, text
+from puente.messaging.roster.cells import WrongRow, identifier, language, mobile, optional, rights, text, zone
 from puente.messaging.roster.rows import (
     Draft,
     GuardianRow,
@@ -40,6 +40,7 @@ FILES = {
 }  # fmt: skip
 LANGUAGE_COLUMNS = ("metadata.language", "metadata.homelanguage", "metadata.preferredlanguage")
 RIGHTS_COLUMN = "metadata.rights"
+ZONE_COLUMN = "metadata.timezone"
 GUARDIAN_ROLES = {"guardian", "parent", "relative"}
 LEFT = "left"  # a user who is marked for deletion, or whose time has passed
 
@@ -226,7 +227,7 @@ def _take_student(draft: Draft, found: _Set, user_id: str, row: Row) -> None:
 def _take_guardian(draft: Draft, found: _Set, user_id: str, row: Row) -> None:
     tongue = _language(row)
     _rights(row)  # Checked here, so that a wrong word leaves out the guardian and not only the links.
-    guardian = GuardianRow(user_id, _name(row), tongue, _phone(draft, row), "", row.file, row.line)
+    guardian = GuardianRow(user_id, _name(row), tongue, zone(row, ZONE_COLUMN), _phone(draft, row), "", row.file, row.line)
     check_guardian(draft, guardian)
     add_guardian(draft, guardian)
     if tongue is None:
@@ -236,7 +237,8 @@ def _take_guardian(draft: Draft, found: _Set, user_id: str, row: Row) -> None:
 def _take_teacher(draft: Draft, found: _Set, user_id: str, row: Row) -> None:
     groups = None if found.classes_of is None else tuple(dict.fromkeys(found.taught_by.get(user_id, ())))
     roles = frozenset({Role.teacher})
-    add_staff(draft, StaffRow(user_id, _name(row), roles, _language(row), _phone(draft, row), groups, row.file, row.line))
+    lives_in, number = zone(row, ZONE_COLUMN), _phone(draft, row)
+    add_staff(draft, StaffRow(user_id, _name(row), roles, _language(row), lives_in, number, groups, row.file, row.line))
 
 
 def _link(draft: Draft, found: _Set) -> None:

@@ -1,7 +1,7 @@
 """A roster as a plain value, and the rules by which a row is taken into it. Second step: it knows a school and no files."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from puente.messaging.roster.cells import WrongRow
@@ -25,11 +25,12 @@ class StudentRow:
 
 @dataclass(frozen=True, slots=True)
 class GuardianRow:
-    """`language` is None where the roster does not speak of it, `source` is empty where it does not say."""
+    """`language` and `timezone` are None where the roster does not speak of them, `source` is empty where it does not say."""
 
     id: str
     name: str
     language: str | None
+    timezone: str | None
     mobile: str | None
     source: str
     file: str
@@ -63,6 +64,7 @@ class StaffRow:
     name: str
     roles: frozenset[Role]
     language: str | None
+    timezone: str | None
     mobile: str | None
     groups: tuple[str, ...] | None
     file: str
@@ -147,8 +149,11 @@ def check_student(draft: Draft, student: StudentRow) -> None:
 def check_guardian(draft: Draft, guardian: GuardianRow) -> None:
     if guardian.id.casefold().startswith(STAFF):
         raise WrongRow(f'guardian_id begins with "{STAFF}", which is kept for staff')
+    earlier = draft.guardians.get(guardian.id)
     columns = {"guardian_name": "name", "language": "language", "mobile": "mobile"}
-    _must_agree(draft.guardians.get(guardian.id), guardian, columns, "guardian_id")
+    if earlier and earlier.timezone and guardian.timezone:
+        columns["timezone"] = "timezone"
+    _must_agree(earlier, guardian, columns, "guardian_id")
 
 
 def check_link(draft: Draft, link: LinkRow) -> None:
@@ -181,7 +186,9 @@ def add_groups(draft: Draft, place: _Placed, names: tuple[str, ...] | None) -> N
 
 
 def add_guardian(draft: Draft, guardian: GuardianRow) -> None:
-    if guardian.id in draft.guardians:
+    if earlier := draft.guardians.get(guardian.id):
+        # An empty time zone says nothing: one of the guardian's rows is enough.
+        draft.guardians[guardian.id] = earlier if earlier.timezone else replace(earlier, timezone=guardian.timezone)
         return
     draft.guardians[guardian.id] = guardian
     if guardian.mobile is None:

@@ -21,7 +21,7 @@ async def test_a_text_on_a_handset_is_kept_and_has_arrived() -> None:
     assert await handset.send(text) == Sent("handset:12", arrived=True)
     assert kept == [text]
     assert handset.name == "sms"
-    assert await handset.look_up(text, AT) is None
+    assert await handset.look_up(text, AT) == ()
     await handset.close()
 
 

@@ -19,9 +19,9 @@ def to_rosa(text: str = "Hola, Rosa") -> Outgoing:
     return Outgoing(5, str(ROSA), text)
 
 
-def judged(outcome: Outcome) -> tuple[type, Trouble, bool]:
+def judged(outcome: Outcome) -> tuple[type, Trouble, bool, str | None]:
     assert isinstance(outcome, Retry | Refused)
-    return type(outcome), outcome.trouble, getattr(outcome, "maybe_sent", False)
+    return type(outcome), outcome.trouble, getattr(outcome, "maybe_sent", False), outcome.code
 
 
 async def test_a_text_arrives_as_it_was_written(telegram: FakeTelegram, chat: TelegramChat) -> None:
@@ -38,6 +38,7 @@ async def test_a_busy_telegram_is_obeyed(telegram: FakeTelegram, chat: TelegramC
     outcome = await chat.send(to_rosa())
     assert isinstance(outcome, Retry)
     assert outcome.after == timedelta(seconds=17)
+    assert judged(outcome) == (Retry, Trouble.busy, False, "429")
     assert str(ROSA) not in outcome.reason
     assert isinstance(await chat.send(to_rosa()), Sent)
 
@@ -45,29 +46,29 @@ async def test_a_busy_telegram_is_obeyed(telegram: FakeTelegram, chat: TelegramC
 async def test_a_family_that_blocked_the_bot_has_stopped(telegram: FakeTelegram, chat: TelegramChat) -> None:
     telegram.joins(ROSA)
     telegram.blocks(ROSA)
-    assert judged(await chat.send(to_rosa())) == (Refused, Trouble.stopped, False)
+    assert judged(await chat.send(to_rosa())) == (Refused, Trouble.stopped, False, "403")
 
 
-async def test_a_deleted_account_is_a_bad_address(telegram: FakeTelegram, chat: TelegramChat) -> None:
+async def test_a_deleted_account_has_stopped(telegram: FakeTelegram, chat: TelegramChat) -> None:
     telegram.joins(ROSA)
     telegram.deactivated.add(ROSA)
-    assert judged(await chat.send(to_rosa())) == (Refused, Trouble.bad_address, False)
+    assert judged(await chat.send(to_rosa())) == (Refused, Trouble.stopped, False, "403")
 
 
 async def test_an_unknown_chat_is_a_bad_address(chat: TelegramChat) -> None:
-    assert judged(await chat.send(to_rosa())) == (Refused, Trouble.bad_address, False)
+    assert judged(await chat.send(to_rosa())) == (Refused, Trouble.bad_address, False, "400")
 
 
 @pytest.mark.parametrize("address", ["@rosa", "+15055550123", "", "7001 ", "٧", "9" * 30])
 async def test_what_is_no_chat_is_refused_before_any_request(telegram: FakeTelegram, chat: TelegramChat, address: str) -> None:
-    assert judged(await chat.send(Outgoing(5, address, "Hola"))) == (Refused, Trouble.bad_address, False)
+    assert judged(await chat.send(Outgoing(5, address, "Hola"))) == (Refused, Trouble.bad_address, False, None)
     assert telegram.calls == []
 
 
 async def test_a_text_too_long_is_refused_before_any_request(telegram: FakeTelegram, chat: TelegramChat) -> None:
     telegram.joins(ROSA)
     outcome = await chat.send(to_rosa("a" * 4097))
-    assert judged(outcome) == (Refused, Trouble.none, False)
+    assert judged(outcome) == (Refused, Trouble.none, False, None)
     assert "4,096" in outcome.reason  # type: ignore[union-attr]
     assert telegram.calls == []
     assert isinstance(await chat.send(to_rosa("a" * 4096)), Sent)
@@ -76,27 +77,33 @@ async def test_a_text_too_long_is_refused_before_any_request(telegram: FakeTeleg
 async def test_another_bad_request_is_refused_and_says_why(telegram: FakeTelegram, chat: TelegramChat) -> None:
     telegram.joins(ROSA)
     outcome = await chat.send(to_rosa("   "))
-    assert isinstance(outcome, Refused)
-    assert "text is empty" in outcome.reason
+    assert judged(outcome) == (Refused, Trouble.none, False, "400")
+    assert "text is empty" in outcome.reason  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (BROKEN, (Retry, Trouble.none, False)),
-        (Answer(403, "Forbidden: bot was kicked from the group chat"), (Refused, Trouble.stopped, False)),
-        (Answer(403, "Forbidden: bot can't initiate conversation with a user"), (Refused, Trouble.bad_address, False)),
+        (BROKEN, (Retry, Trouble.none, False, None)),
+        (busy(0), (Retry, Trouble.busy, False, "429")),
+        (Answer(429, "Too Many Requests"), (Retry, Trouble.busy, False, "429")),
+        (Answer(403, "Forbidden: bot was kicked from the group chat"), (Refused, Trouble.stopped, False, "403")),
+        (Answer(403, "Forbidden: words of tomorrow"), (Refused, Trouble.stopped, False, "403")),
+        (Answer(403, "Forbidden: bot can't initiate conversation with a user"), (Refused, Trouble.bad_address, False, "403")),
         (
             Answer(400, "Bad Request: group chat was upgraded to a supergroup chat", {"migrate_to_chat_id": -1007}),
-            (Refused, Trouble.bad_address, False),
+            (Refused, Trouble.bad_address, False, "400"),
         ),
-        (Answer(418, "I'm a teapot"), (Refused, Trouble.none, False)),
-        (Answer(200, body="<html>Sign in to the school's network</html>"), (Retry, Trouble.none, True)),
-        (TAKES_AND_DROPS, (Retry, Trouble.none, True)),
+        (Answer(400, "Bad Request: message is too long"), (Refused, Trouble.none, False, "400")),
+        (Answer(413, "Request Entity Too Large"), (Refused, Trouble.none, False, "413")),
+        (Answer(409, "Conflict"), (Refused, Trouble.none, False, "409")),
+        (Answer(418, "I'm a teapot"), (Refused, Trouble.none, False, None)),
+        (Answer(200, body="<html>Sign in to the school's network</html>"), (Retry, Trouble.none, True, None)),
+        (TAKES_AND_DROPS, (Retry, Trouble.none, True, None)),
     ],
 )
 async def test_each_failure_has_its_outcome(
-    telegram: FakeTelegram, chat: TelegramChat, answer: Answer, expected: tuple[type, Trouble, bool]
+    telegram: FakeTelegram, chat: TelegramChat, answer: Answer, expected: tuple[type, Trouble, bool, str | None]
 ) -> None:
     telegram.joins(ROSA)
     telegram.next(answer)
@@ -107,7 +114,7 @@ async def test_a_wrong_token_rests_the_channel_and_says_what_to_check(telegram: 
     channel = TelegramChat(open_bot("123456789:another-token", telegram.url))
     outcome = await channel.send(to_rosa())
     await channel.close()
-    assert judged(outcome) == (Retry, Trouble.resting, False)
+    assert judged(outcome) == (Retry, Trouble.resting, False, "401")
     assert "PUENTE_TELEGRAM_TOKEN" in outcome.reason  # type: ignore[union-attr]
 
 
@@ -122,7 +129,7 @@ async def test_a_telegram_that_hangs_may_have_sent_it(telegram: FakeTelegram, bo
     telegram.joins(ROSA)
     telegram.next(HANGS)
     channel = TelegramChat(bot, timeout=0.2)
-    assert judged(await channel.send(to_rosa())) == (Retry, Trouble.none, True)
+    assert judged(await channel.send(to_rosa())) == (Retry, Trouble.none, True, None)
     assert await channel.look_up(to_rosa(), datetime(2026, 3, 2, tzinfo=UTC)) == CannotTell()
 
 
@@ -130,7 +137,7 @@ async def test_a_telegram_that_is_not_there_sent_nothing() -> None:
     async with FakeTelegram() as gone:
         url = gone.url
     channel = TelegramChat(open_bot(gone.token, url))
-    assert judged(await channel.send(to_rosa())) == (Retry, Trouble.none, False)
+    assert judged(await channel.send(to_rosa())) == (Retry, Trouble.none, False, None)
     await channel.close()
 
 

@@ -21,7 +21,8 @@ async def test_a_text_goes_round_and_an_answer_comes_back(emulate: Emulate, list
     await emulate.report(outcome.ref, "sent")
     await emulate.report(outcome.ref, "delivered")
     await emulate.hears(ROSA, "Sí, a las 5. ¡Gracias!")
-    assert await channel.look_up(text, BEFORE) == outcome
+    assert await channel.look_up(text, datetime.now(UTC)) == [outcome.ref]
+    assert await channel.look_up(text, BEFORE) == []
     await channel.close()
 
     assert all(verified(post, emulate) for post in listener.posts)

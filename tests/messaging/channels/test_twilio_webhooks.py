@@ -8,8 +8,8 @@ from multidict import MultiDict
 from starlette.datastructures import FormData, UploadFile
 from twilio.request_validator import RequestValidator
 
-from puente.messaging.channels.base import Heard, Media, Outgoing, Report
-from puente.messaging.channels.twilio import TwilioSms, read_heard, read_report, signed
+from puente.messaging.channels.base import Failure, Heard, Media, Outgoing, Refused, Report, Retry, Trouble
+from puente.messaging.channels.twilio import CODES, TwilioSms, read_heard, read_report, signed
 from tests.fakes import Listener
 from tests.fakes.twilio import FakeTwilio
 
@@ -95,23 +95,35 @@ def test_only_a_status_that_moves_a_delivery_is_reported(status: str, state: str
     report = read_report({"MessageSid": "SM1", "MessageStatus": status}, 41)
     assert (report.state if report else None) == state
     if report:
-        assert (report.status, report.ref, report.delivery_id, report.code) == (status, "SM1", 41, None)
-        assert bool(report.reason) == (state == "failed")
+        assert (report.status, report.ref, report.delivery_id) == (status, "SM1", 41)
+        assert isinstance(report.failure, Refused) == (state == "failed")
+
+
+DID_NOT_SAY = Refused("The text did not arrive, and Twilio did not say why.")
 
 
 @pytest.mark.parametrize(
-    ("code", "kept", "reason"),
+    ("status", "code", "failure"),
     [
-        ("29999", "29999", "Twilio error 29999"),
-        ("0", None, "The text did not arrive, and Twilio did not say why."),
-        ("", None, "The text did not arrive, and Twilio did not say why."),
-        ("<script>", None, "The text did not arrive, and Twilio did not say why."),
-        ("9" * 5000, None, "The text did not arrive, and Twilio did not say why."),
+        ("failed", "29999", Refused("Twilio error 29999", code="29999")),
+        ("failed", "0", DID_NOT_SAY),
+        ("failed", "", DID_NOT_SAY),
+        ("undelivered", "<script>", DID_NOT_SAY),
+        ("failed", "9" * 5000, DID_NOT_SAY),
+        ("canceled", "", Refused("The text was cancelled at Twilio.")),
+        ("canceled", "29998", Refused("Twilio error 29998", code="29998")),
+        ("undelivered", "30004", Refused(CODES[30004].reason, Trouble.blocked, "30004")),
+        ("undelivered", "30008", Retry(CODES[30008].reason, times=1, code="30008")),
+        (
+            "undelivered",
+            "30005",
+            Retry(CODES[30005].reason, times=1, finally_=Trouble.bad_address, code="30005"),
+        ),
     ],
 )
-def test_a_failure_always_has_a_reason(code: str, kept: str | None, reason: str) -> None:
-    report = read_report({"MessageSid": "SM1", "MessageStatus": "failed", "ErrorCode": code}, None)
-    assert report == Report("sms", "SM1", "failed", "failed", None, kept, reason)
+def test_a_failure_always_has_a_reason(status: str, code: str, failure: Failure) -> None:
+    report = read_report({"MessageSid": "SM1", "MessageStatus": status, "ErrorCode": code}, None)
+    assert report == Report("sms", "SM1", "failed", status, None, failure)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +186,26 @@ def test_what_twilio_has_answered_is_known(text: str, extra: dict[str, str], ans
     assert heard.carrier_answered is answered
 
 
+@pytest.mark.parametrize(
+    ("urgent_sender", "form", "urgent"),
+    [
+        ("+15055550190", {"To": "+15055550190"}, True),
+        ("+15055550190", {"To": "+15055550100"}, False),
+        ("+15055550190", {}, False),
+        ("MG190", {"To": "+15055550190", "MessagingServiceSid": "MG190"}, True),
+        ("MG190", {"To": "+15055550100", "MessagingServiceSid": "MG100"}, False),
+        (None, {"To": "+15055550190"}, False),
+        ("", {}, False),
+    ],
+)
+def test_what_was_written_to_the_line_for_emergencies_is_known(
+    urgent_sender: str | None, form: dict[str, str], urgent: bool
+) -> None:
+    heard = read_heard({"MessageSid": "SM1", "From": "+15055550123", "Body": "ALTO", **form}, AT, urgent_sender)
+    assert heard
+    assert heard.urgent is urgent
+
+
 async def test_callbacks_come_signed_repeated_and_in_any_order(twilio: FakeTwilio, sms: TwilioSms, listener: Listener) -> None:
     await sms.send(Outgoing(41, "+15055550123", "Hola"))
     sid = twilio.accepted[0].sid
@@ -183,7 +215,8 @@ async def test_callbacks_come_signed_repeated_and_in_any_order(twilio: FakeTwili
     assert all(signed(twilio.auth_token, post.url, post.form, post.headers["X-Twilio-Signature"]) for post in listener.posts)
     reports = [read_report(post.form, int(post.query["delivery"])) for post in listener.posts]
     assert [report and report.state for report in reports] == ["delivered", "delivered", "sent", "failed"]
-    assert [report and report.code for report in reports] == [None, None, None, "30003"]
+    failures = [report.failure for report in reports if report]
+    assert failures == [None, None, None, Retry(CODES[30003].reason, times=2, code="30003")]
 
 
 async def test_a_family_s_text_comes_signed(twilio: FakeTwilio, listener: Listener) -> None:
@@ -195,3 +228,7 @@ async def test_a_family_s_text_comes_signed(twilio: FakeTwilio, listener: Listen
     assert heard
     assert (heard.address, heard.text) == ("+15055550123", "¿A qué hora? 🕗")
     assert heard.media == (Media("https://api.twilio.com/a", "image/png"),)
+    await twilio.hears(url, "+15055550123", "ALTO", to=twilio.urgent_number)
+    heard = read_heard(listener.posts[-1].form, AT, twilio.urgent_number)
+    assert heard
+    assert heard.urgent

@@ -158,6 +158,37 @@ async def test_what_the_file_has_no_column_for_stays(sessions, tmp_path):
     assert await groups_of(sessions, "S-1") == {"3B", "Bus 7"}
 
 
+async def test_a_time_zone_stays_until_the_file_names_another(sessions, tmp_path):
+    header = f"{HEADER},timezone"
+    for changes, heading, zone in (
+        ({"timezone": "America/Phoenix"}, header, "America/Phoenix"),
+        ({"timezone": ""}, header, "America/Phoenix"),
+        ({}, HEADER, "America/Phoenix"),
+        ({"timezone": "America/Chicago"}, header, "America/Chicago"),
+    ):
+        await enrolled(sessions, tmp_path, row(**changes), header=heading)
+        assert [person["timezone"] for person in (await everything(sessions, Person))["person"]] == [zone]
+
+
+async def test_a_changed_time_zone_is_a_change_and_the_same_is_none(sessions, tmp_path):
+    header = f"{HEADER},timezone"
+    await enrolled(sessions, tmp_path, MATEO)
+    for count in (Count(changed=1), Count(unchanged=1)):
+        assert (await enrolled(sessions, tmp_path, row(timezone="America/Phoenix"), header=header)).guardians == count
+
+
+async def test_a_new_number_is_kept_with_the_time_zone_it_tells(sessions, tmp_path):
+    new_york, toll_free = (row(guardian_id=f"G-{number}", mobile=number) for number in ("+12125550100", "+18005550100"))
+    await enrolled(sessions, tmp_path, MATEO, new_york, toll_free)
+    await enrolled(sessions, tmp_path, "T-1,Ms. Ortiz,teacher,en,+18085550102,3B", header=STAFF)
+    assert {contact.address: contact.timezone for contact in await contacts(sessions)} == {
+        "+15055550123": "America/Denver",
+        "+12125550100": "America/New_York",
+        "+18005550100": None,
+        "+18085550102": "Pacific/Honolulu",
+    }
+
+
 async def test_a_new_mobile_comes_first_and_the_former_one_is_kept_as_bad(sessions, tmp_path):
     await enrolled(sessions, tmp_path, MATEO)
     changes = await enrolled(sessions, tmp_path, row(mobile=NEW), at=LATER)

@@ -116,6 +116,9 @@ def test_an_unknown_region_is_one_clear_sentence(tmp_path):
         ({"mobile": "12345"}, "mobile is not a phone number that can exist"),
         ({"mobile": "1.5055550123E+10"}, "mobile was shortened by a spreadsheet: format the column as text and export again"),
         ({"mobile": "=+15055550123"}, "mobile looks like a spreadsheet formula"),
+        ({"timezone": "Mountain"}, "timezone is unknown: write a name of the IANA database, such as America/Denver"),
+        ({"timezone": "MST"}, "timezone is unknown: write a name of the IANA database, such as America/Denver"),
+        ({"timezone": "=NOW()"}, "timezone looks like a spreadsheet formula"),
         ({"rights": "all"}, "rights must be records, logistics or none"),
         ({"guardian_name": '=HYPERLINK("x")'.replace('"', "'")}, "guardian_name looks like a spreadsheet formula"),
         ({"student_name": "+1"}, "student_name looks like a spreadsheet formula"),
@@ -134,8 +137,8 @@ def test_an_unknown_region_is_one_clear_sentence(tmp_path):
     ],
 )
 def test_a_wrong_cell_leaves_out_its_row_alone_and_is_not_repeated_in_the_reason(tmp_path, changes, reason):
-    other = row(student_id="S-2", guardian_id="G-2", mobile="+15055550124")
-    roster = roster_of(tmp_path, HEADER, row(**changes), other)
+    other = row(student_id="S-2", guardian_id="G-2", mobile="+15055550124", timezone="")
+    roster = roster_of(tmp_path, f"{HEADER},timezone", row(**{"timezone": ""} | changes), other)
     assert reasons(roster) == [(2, reason)]
     assert [student.id for student in roster.students] == ["S-2"]
     assert [guardian.id for guardian in roster.guardians] == ["G-2"]
@@ -205,6 +208,35 @@ def test_a_row_that_contradicts_an_earlier_one_is_left_out_whole(tmp_path, chang
     assert (len(roster.students), len(roster.guardians), len(roster.links)) == (1, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("written", "zone"),
+    [
+        ("America/New_York", "America/New_York"),
+        ("america/new york", "America/New_York"),
+        ("America/Argentina/Buenos_Aires", "America/Argentina/Buenos_Aires"),
+        (" ", None),
+    ],
+)
+def test_a_time_zone_is_known_by_its_name_and_an_empty_one_says_nothing(tmp_path, written, zone):
+    roster = roster_of(tmp_path, f"{HEADER},timezone", row(timezone=written))
+    assert roster.guardians[0].timezone == zone
+    assert not roster.problems
+    assert not roster.notices
+
+
+@pytest.mark.parametrize(("first", "second"), [("America/Phoenix", ""), ("", "America/Phoenix")])
+def test_one_row_with_the_time_zone_is_enough_for_a_mother_of_two(tmp_path, first, second):
+    roster = roster_of(tmp_path, f"{HEADER},timezone", row(timezone=first), row(student_id="S-2", timezone=second))
+    assert [guardian.timezone for guardian in roster.guardians] == ["America/Phoenix"]
+    assert (len(roster.links), roster.problems, roster.notices) == (2, [], [])
+
+
+def test_two_time_zones_for_one_guardian_contradict_each_other(tmp_path):
+    phoenix, denver = row(timezone="America/Phoenix"), row(student_id="S-2", timezone="America/Denver")
+    roster = roster_of(tmp_path, f"{HEADER},timezone", phoenix, denver)
+    assert reasons(roster) == [(3, "timezone on line 3 differs from line 2, though guardian_id is the same")]
+
+
 def test_the_order_of_groups_is_no_contradiction(tmp_path):
     assert not roster_of(tmp_path, HEADER, MATEO, row(guardian_id="G-2", mobile="", groups="Bus 7;3B")).problems
 
@@ -220,6 +252,13 @@ def test_a_staff_list_is_known_by_its_header(tmp_path):
     (member,) = roster.staff
     assert (member.id, member.roles, member.groups) == ("T-3B", {Role.teacher, Role.admin}, ("3B", "Chess club"))
     assert not roster.students
+
+
+def test_staff_may_live_in_another_time_zone(tmp_path):
+    lines = ["T-1,Ms. Ortiz,teacher,en,,3B,America/Phoenix", "T-2,Mr. Sloan,teacher,en,,3A,", "T-3,Mr. Chee,teacher,en,,3A,Phoenix"]
+    roster = roster_of(tmp_path, f"{STAFF},timezone", *lines)
+    assert [(member.id, member.timezone) for member in roster.staff] == [("T-1", "America/Phoenix"), ("T-2", None)]
+    assert reasons(roster) == [(4, "timezone is unknown: write a name of the IANA database, such as America/Denver")]
 
 
 @pytest.mark.parametrize("role", ["", "guardian", "principal"])

@@ -76,6 +76,21 @@ def test_a_language_is_read_from_an_extension_column(tmp_path, column):
     assert roster.guardians[0].language == "es"
 
 
+def test_a_time_zone_is_read_from_an_extension_column(tmp_path):
+    users = [f"{USERS},metadata.timezone", f"{LUIS},", f"{MARTA},America/Phoenix", "t1,,Gloria,Mendez,,,,,,America/Chicago"]
+    roster = set_of(tmp_path, users, ["r1,,s1,student,,", "r2,,t1,teacher,,"])
+    assert [guardian.timezone for guardian in roster.guardians] == ["America/Phoenix"]
+    assert [member.timezone for member in roster.staff] == ["America/Chicago"]
+
+
+def test_a_guardian_with_a_wrong_time_zone_is_left_out_with_the_reason(tmp_path):
+    roster = set_of(tmp_path, [f"{USERS},metadata.timezone", f"{LUIS},", f"{MARTA},MST"], ["r1,,s1,student,,"])
+    assert [(p.line, p.reason) for p in roster.problems] == [
+        (3, "metadata.timezone is unknown: write a name of the IANA database, such as America/Denver")
+    ]
+    assert not roster.guardians
+
+
 def test_version_1_1_has_the_role_in_users(tmp_path):
     (tmp_path / "users.csv").write_text(f"{USERS},role\n{LUIS},student\n{MARTA},parent\nt1,,Gloria,Mendez,,,,,,teacher\n")
     roster = read(tmp_path, on=ON)
