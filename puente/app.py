@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -51,7 +52,8 @@ log = structlog.get_logger()
 PROGRAMS: Sequence[Program] = ()
 
 # How often each tick comes round, in seconds. Each is skipped while its last run is still going.
-EVERY = {"fire": 5.0, "listen": 0.5, "bundle": 30.0, "release": 1.0, "dispatch": 0.5}
+EVERY = {"fire": 5.0, "listen": 0.5, "bundle": 30.0, "release": 1.0, "stray": 60.0}
+EVERY_LINE = 0.5
 
 # How long, in seconds, the ticks under way are waited for at the end: longer than any channel waits for an answer.
 LAST_WAIT = 30
@@ -98,6 +100,9 @@ class Hub:
 
     async def dispatch(self) -> int:
         return await self.dispatcher.drain()
+
+    async def stray(self) -> int:
+        return await self.dispatcher.give_up_strays()
 
     async def tick(self) -> int:
         """Do everything that is due now. Returns how much that was."""
@@ -148,10 +153,12 @@ class Hub:
     async def clock(self) -> AsyncIterator[None]:
         """APScheduler as the clock. It holds no state: what is due stands in our tables, so a missed beat loses nothing."""
         scheduler = AsyncIOScheduler(timezone=UTC)
-        running = {name: asyncio.Lock() for name in EVERY}
-        for name, seconds in EVERY.items():
+        ticks = {name: (seconds, getattr(self, name)) for name, seconds in EVERY.items()}
+        ticks |= {f"dispatch {line}": (EVERY_LINE, partial(self.dispatcher.drain_line, line)) for line in self.channels}
+        running = {name: asyncio.Lock() for name in ticks}
+        for name, (seconds, tick) in ticks.items():
             scheduler.add_job(
-                _watched(name, getattr(self, name), running[name]), "interval", seconds=seconds, id=name, max_instances=1,
+                _watched(name, tick, running[name]), "interval", seconds=seconds, id=name, max_instances=1,
                 coalesce=True, misfire_grace_time=None, next_run_time=datetime.now(UTC),
             )  # fmt: skip
         scheduler.start()

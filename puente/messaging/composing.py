@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import CompoundSelect, and_, exists, select, update
+from sqlalchemy import ColumnElement, CompoundSelect, and_, case, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -175,7 +175,7 @@ async def release_due(sessions: Sessions, translator: Translator, senders: Colle
             await session.scalars(
                 select(col(Message.id))
                 .where(col(Message.state) == MessageState.ready, col(Message.send_at) <= at)
-                .order_by(col(Message.send_at))
+                .order_by(_priority(), col(Message.send_at))
             )
         )
     released = 0
@@ -419,6 +419,11 @@ async def _release(session: AsyncSession, message_id: int, senders: Collection[s
         untranslated=len(untranslated), unreached=len(missed),
     )  # fmt: skip
     return True
+
+
+def _priority() -> ColumnElement[int]:
+    """What is urgent is put into its languages first, too."""
+    return case(*((col(Message.kind) == kind, policy.priority) for kind, policy in POLICIES.items()), else_=0)
 
 
 async def _only_staff(session: AsyncSession, who: CompoundSelect) -> bool:

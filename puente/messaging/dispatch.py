@@ -121,13 +121,18 @@ class Dispatcher:
         self._lanes: dict[str, Lane] = {}
 
     async def drain(self) -> int:
-        """Tick: send everything that is due. Returns how many deliveries were handed to a channel or given up."""
-        for name in self.channels:
-            if name not in self._lanes:
-                self._lanes[name] = Lane(name, self._desk, self.paces.get(name, NO_LIMIT))
-        handled = [await self._desk.give_up_strays()] if not self.closing else []
-        handled += await asyncio.gather(*(lane.drain(lambda: self.closing) for lane in self._lanes.values()))
-        return sum(handled)
+        """Send everything that is due on all lines. Returns how many deliveries were handed to a channel or given up."""
+        return await self.give_up_strays() + sum(await asyncio.gather(*(self.drain_line(name) for name in self.channels)))
+
+    async def drain_line(self, name: str) -> int:
+        """Tick: send everything that is due on one line. Each has a tick of its own, since a slow line may take hours."""
+        if name not in self._lanes:
+            self._lanes[name] = Lane(name, self._desk, self.paces.get(name, NO_LIMIT))
+        return 0 if self.closing else await self._lanes[name].drain(lambda: self.closing)
+
+    async def give_up_strays(self) -> int:
+        """Tick: what waits for a line that the school does not have any more is tried on the guardian's next contact."""
+        return 0 if self.closing else await self._desk.give_up_strays()
 
 
 class Desk:
@@ -166,7 +171,7 @@ class Desk:
         return Claimed(len(claimed), tuple(works))
 
     async def give_up_strays(self) -> int:
-        """What waits for a line that the school does not have any more: tried on the guardian's next contact, or a task."""
+        """What no line takes: tried on the guardian's next contact, or a task."""
         at = self.now()
         async with self.sessions.begin() as session:
             strays = await outbox.claim_strays(session, at, BATCH, self.channels)
@@ -323,7 +328,6 @@ class Lane:
         self.name = name
         self._desk = desk
         self._pace = pace
-        self._channel = desk.channels[name]
         self._waiting: list[Work] = []
         self._flying: set[asyncio.Task[None]] = set()
         self._answers: list[Answer] = []
@@ -361,6 +365,10 @@ class Lane:
             return handled
         finally:
             await self._come_to_rest(claiming, settling)
+
+    @property
+    def _channel(self) -> Channel:
+        return self._desk.channels[self.name]
 
     def _take(self, works: Sequence[Work]) -> None:
         """Put claimed works in line. What is in doubt is asked after at once: nothing is handed over for it."""
@@ -481,6 +489,7 @@ class Lane:
         self._pressing.set()
         await asyncio.gather(settling, return_exceptions=True)
         await self._settle()
+        await self._give_back()
 
 
 def _id(work: Work) -> int:
