@@ -120,10 +120,10 @@ async def test_a_process_writes_nothing_of_a_family_to_its_terminal(migrated_url
         async with asyncio.timeout(30):
             async for line in worker.stderr:
                 said += line
-                if b"delivery.attempted" in line:
+                if b"deliveries.settled" in line:
                     break
         worker.terminate()
         out, err = await worker.communicate()
     assert worker.returncode == 0
-    assert b"delivery.attempted" in said
+    assert b"deliveries.settled" in said
     assert not told((said + out + err).decode(), town.twilio.auth_token)

@@ -381,11 +381,11 @@ async def _release(session: AsyncSession, message_id: int, senders: Collection[s
         return False  # somebody with a new language joined meanwhile: the next tick renders it first
     moved = await session.execute(
         update(Message)
-        .where(col(Message.id) == message_id, col(Message.state) == MessageState.ready)
+        .where(col(Message.id) == message_id, col(Message.state) == MessageState.ready, col(Message.send_at) <= at)
         .values(state=MessageState.released, released_at=at)
     )
     if not outbox.changed(moved):
-        return False  # another process was first, or it was cancelled
+        return False  # another process was first, or it was cancelled or moved
     per_student = message.kind is not Kind.reply and wording.names_the_child(message.text)
     untranslated = list(
         await session.execute(

@@ -160,7 +160,9 @@ async def take_apart(session: AsyncSession, digest_id: int, at: datetime) -> Non
         .values(state=State.saved, digest_id=None, due_at=at)
         .execution_options(synchronize_session=False)
     )
-    await session.execute(update(Message).where(col(Message.id) == digest_id).values(state=MessageState.cancelled))
+    # Its origin goes with it: the next one may begin with the same text.
+    apart = update(Message).where(col(Message.id) == digest_id).values(state=MessageState.cancelled, origin=None)
+    await session.execute(apart)
 
 
 async def with_texts_of(session: AsyncSession, message_id: int) -> list[int]:

@@ -9,6 +9,7 @@ happened, and what it had handed over comes back in doubt, and the channel is as
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -34,13 +35,13 @@ from puente.translations.translator import Translator
 log = structlog.get_logger()
 
 # How many rows are claimed at once, how many texts are at a channel at the same time, and how many are handed over together.
-BATCH, AT_ONCE, TOGETHER = 100, 64, 32
+BATCH, AT_ONCE, TOGETHER = 250, 64, 64
 
 # Answers are written down when so many have come, or so many seconds after the first of them.
 SETTLE_ROWS, SETTLE_AFTER = 100, 0.02
 
 # Without a rate to keep, a few texts are not handed over while so many are at the channel: the last look is for a group.
-WORTH_IT = 16
+WORTH_IT = 32
 
 # With nothing due, a lane that still waits for answers looks for more so often, in seconds: something urgent may have come.
 LOOK_AGAIN = 0.2
@@ -210,8 +211,10 @@ class Desk:
                     .values(introduced_at=at)
                     .execution_options(synchronize_session=False)
                 )
-        for answer in answers:
-            metrics.moved(answer.work.channel, answer.settlement.state.value)
+        counted = Counter((answer.work.channel, answer.settlement.state.value) for answer in answers)
+        for (channel, state), count in counted.items():
+            metrics.moved(channel, state, count)
+            log.info("deliveries.settled", channel=channel, state=state, count=count)
 
     async def adopt(self, work: Work, refs: Sequence[str]) -> Outcome:
         """What a look-up means: the text that the channel has is ours, or another's, or it is too early to tell."""
@@ -424,9 +427,8 @@ class Lane:
             self._rests = True
             await self._desk.rest(self.name, outcome)
         self._answers.append(Answer(work, outcome, settlement))
-        log.info(
-            "delivery.attempted", delivery=settlement.delivery_id, sender=self.name, state=settlement.state.value, attempt=attempts
-        )
+        if not isinstance(outcome, Sent):  # a line for each that went as it should would cost as much as a look-up
+            log.info("delivery.attempted", delivery=_id(work), sender=self.name, state=settlement.state.value, attempt=attempts)
 
     async def _ask_after(self, work: Work) -> Outcome:
         """Ask the channel what became of an attempt in doubt, before it is made again."""

@@ -38,7 +38,9 @@ async def follow_up(session: AsyncSession, delivery_id: int, failure: Failure, s
             .join(Message, col(Message.id) == col(Delivery.message_id))
             .where(col(Delivery.id) == delivery_id)
         )
-    ).one()
+    ).one_or_none()
+    if row is None:
+        return  # its message was moved meanwhile
     delivery, contact, message = row
     if delivery.state is not State.failed:
         return  # a report that came meanwhile knows better
@@ -104,8 +106,13 @@ async def _stop_what_is_filtered(session: AsyncSession, message: Message, at: da
     query = select(func.count()).where(col(Delivery.message_id) == message.id, col(Delivery.code) == "30007")
     if message.state is not MessageState.released or (await session.scalar(query) or 0) < FILTERED_AT_MOST:
         return
-    message.state = MessageState.paused
-    await session.flush()
+    paused = await session.execute(
+        update(Message)
+        .where(col(Message.id) == message.id, col(Message.state) == MessageState.released)
+        .values(state=MessageState.paused)
+    )
+    if not outbox.changed(paused):
+        return  # it was cancelled meanwhile, or another process was first
     await outbox.take_back(session, col(Delivery.message_id) == message.id, FILTERED, state=State.held)
     task = Task(
         key=f"filtered:{message.id}:{at:%Y-%m-%dT%H:%M}", kind=TaskKind.review, reason=FILTERED, message_id=message.id,

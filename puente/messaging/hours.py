@@ -3,7 +3,7 @@
 what the school said of the person, what the number says → zones_of → next_open → the delivery's due_at
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,12 +14,18 @@ CLOSES = time(20)
 LONGEST_WAIT = timedelta(days=2)
 
 
-def next_open(at: datetime, zones: Sequence[ZoneInfo]) -> datetime:
+def next_open(at: datetime, zones: Iterable[ZoneInfo]) -> datetime:
     """The first moment from `at` on, in UTC, that is within the hours of every zone.
 
     Where they have none in common within two days of the first zone's own, as on opposite sides of the earth, it is that of the
     first zone. Asked again with its own answer, it gives the same one.
     """
+    return _next_open(at, tuple(zones))
+
+
+# A batch of texts asks for one moment and a handful of zones.
+@lru_cache(maxsize=4096)
+def _next_open(at: datetime, zones: tuple[ZoneInfo, ...]) -> datetime:
     alone = together = _opening(at.astimezone(UTC), zones[0])
     while together <= alone + LONGEST_WAIT:
         later = max(_opening(together, zone) for zone in zones)

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     CursorResult,
     Result,
@@ -36,6 +37,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
+from sqlalchemy.sql.dml import Update
 from sqlmodel import col
 
 from puente.messaging import audiences, hours
@@ -69,6 +71,9 @@ WAITING = or_(
     col(Delivery.state).in_([State.held, State.saved, State.queued]),
     and_(col(Delivery.state) == State.sending, col(Delivery.handed_at).is_(None)),
 )
+
+# Where a failure has no number of its own. Whatever has one had failed: `advance` sees by it that something has to be undone.
+NO_CODE = "?"
 
 # A report moves a delivery only forward. `delivered` may follow `failed`: a carrier corrects itself, a phone comes back. And both
 # may follow `cancelled`: a STOP can arrive while a text is on its way, and what reached a family stands in the record.
@@ -284,42 +289,57 @@ async def settle(session: AsyncSession, settlements: Sequence[Settlement], at: d
 
     What the channel took goes before a failure that was reported of an earlier attempt.
     """
-    if not settlements:
-        return
-    row = DELIVERIES.c
-    now = literal(at, UtcDateTime())
-    forward, ref = bindparam("new_state", type_=row.state.type), bindparam("new_ref", type_=row.ref.type)
-    taken = or_(forward == State.sent, forward == State.delivered)
-    ours = or_(
-        row.state == State.sending,
-        # Two comparisons, since a list cannot be sent with many rows at once.
-        and_(taken, or_(row.state == State.queued, row.state == State.failed), row.ref.is_not(None), row.ref != ref),
-    )
-    statement = (
+    for state in (State.sent, State.delivered):
+        if taken := [{"row_id": s.delivery_id, "new_ref": s.ref} for s in settlements if s.state is state]:
+            await session.execute(_TAKEN[state], [{**row, "now": at} for row in taken])
+    others = [
+        {
+            "row_id": s.delivery_id, "new_state": s.state, "new_reason": short(s.reason), "new_code": s.code,
+            "new_due_at": s.due_at, "new_in_doubt": s.in_doubt, "queued_again": s.state is State.queued,
+        }
+        for s in settlements
+        if s.state not in _TAKEN
+    ]  # fmt: skip
+    if others:
+        await session.execute(_NOT_TAKEN, others)
+
+
+def _taken_as(state: State) -> Update:
+    """UPDATE of rows that the channel took: nearly all of them, so it carries no more than it must."""
+    row, now = DELIVERIES.c, bindparam("now", type_=UtcDateTime())
+    ref = bindparam("new_ref", type_=row.ref.type)
+    # Two comparisons, since a list cannot be sent with many rows at once.
+    overtaken = and_(or_(row.state == State.queued, row.state == State.failed), row.ref.is_not(None), row.ref != ref)
+    ours = or_(row.state == State.sending, overtaken)
+    arrived = {"delivered_at": case((ours, now), else_=row.delivered_at)} if state is State.delivered else {}
+    return (
         update(DELIVERIES)
         .where(row.id == bindparam("row_id"), or_(ours, row.ref.is_(None)))
         .values(
-            state=case((ours, forward), else_=row.state),
+            state=case((ours, literal(state, row.state.type)), else_=row.state),
             ref=func.coalesce(ref, row.ref),
-            reason=case((ours, bindparam("new_reason", type_=row.reason.type)), else_=row.reason),
-            code=case((ours, bindparam("new_code", type_=row.code.type)), else_=row.code),
-            due_at=case((ours, bindparam("new_due_at", type_=row.due_at.type)), else_=row.due_at),
-            in_doubt=case((ours, bindparam("new_in_doubt", type_=row.in_doubt.type)), else_=False),
-            handed_at=case((and_(ours, forward == State.queued), None), else_=row.handed_at),
-            sent_at=case((and_(taken, row.sent_at.is_(None)), now), else_=row.sent_at),
-            delivered_at=case((and_(ours, forward == State.delivered), now), else_=row.delivered_at),
+            reason=case((ours, None), else_=row.reason),
+            due_at=case((ours, None), else_=row.due_at),
+            in_doubt=False,
+            sent_at=func.coalesce(row.sent_at, now),
+            **arrived,
         )
     )
-    await session.execute(
-        statement,
-        [
-            {
-                "row_id": s.delivery_id, "new_state": s.state, "new_ref": s.ref, "new_reason": short(s.reason), "new_code": s.code,
-                "new_due_at": s.due_at, "new_in_doubt": s.in_doubt,
-            }
-            for s in settlements
-        ],
-    )  # fmt: skip
+
+
+_TAKEN = {state: _taken_as(state) for state in (State.sent, State.delivered)}
+_NOT_TAKEN = (
+    update(DELIVERIES)
+    .where(DELIVERIES.c.id == bindparam("row_id"), DELIVERIES.c.state == State.sending)
+    .values(
+        state=bindparam("new_state"),
+        reason=bindparam("new_reason"),
+        code=bindparam("new_code"),
+        due_at=bindparam("new_due_at"),
+        in_doubt=bindparam("new_in_doubt"),
+        handed_at=case((bindparam("queued_again", type_=Boolean()), None), else_=DELIVERIES.c.handed_at),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -372,8 +392,9 @@ async def fall_back(session: AsyncSession, settlement: Settlement, ref: str) -> 
             or_(col(Delivery.ref).is_(None), col(Delivery.ref) == ref),
         )
         .values(
-            state=settlement.state, ref=ref, reason=short(settlement.reason), code=settlement.code or "?", due_at=settlement.due_at,
-            in_doubt=False, handed_at=case((literal(settlement.state == State.queued), None), else_=col(Delivery.handed_at)),
+            state=settlement.state, ref=ref, reason=short(settlement.reason), code=settlement.code or NO_CODE,
+            due_at=settlement.due_at, in_doubt=False,
+            handed_at=case((literal(settlement.state == State.queued), None), else_=col(Delivery.handed_at)),
             sent_at=func.coalesce(col(Delivery.sent_at), col(Delivery.handed_at)),
         )
         .execution_options(synchronize_session=False)
@@ -431,7 +452,8 @@ async def take_back(session: AsyncSession, where: ColumnElement[bool], reason: s
 
 async def take_back_whole(session: AsyncSession, message_id: int, reason: str) -> bool:
     """Take back a message of which nothing has left yet. False, and nothing changes, where something has."""
-    mine = col(Delivery.message_id) == message_id
+    # What failed on one contact has reached nobody, and the next one may still wait.
+    mine = and_(col(Delivery.message_id) == message_id, col(Delivery.state) != State.failed)
     # Locked first, so that nothing leaves between the look and the taking back.
     waits = await session.scalars(select(WAITING).where(mine).with_for_update())
     if not all(waits):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -18,12 +18,22 @@ from puente.messaging import audiences, composing, digests, outbox
 from puente.messaging.composing import AlreadySent, NoSuchMessage
 from puente.messaging.policy import POLICIES
 from puente.messaging.school import School
-from puente.models import Delivery, HubError, Message, MessageState, State, Task
+from puente.models import Delivery, HubError, Message, MessageState, Receipt, State, Task, TaskKind
 from puente.models.base import UtcDateTime
 
 log = structlog.get_logger()
 
 CANCELLED = "It was cancelled."
+
+# What no carrier has ever had. Where it has, it may still deliver it, also where it said no at first.
+NEVER_LEFT = and_(
+    or_(outbox.WAITING, col(Delivery.state) == State.cancelled),
+    col(Delivery.sent_at).is_(None),
+    ~exists().where(col(Receipt.delivery_id) == col(Delivery.id)),
+)
+
+# The task of a whole message that the carriers filtered. The other reviews are about one contact.
+IS_FILTERED = and_(col(Task.kind) == TaskKind.review, col(Task.contact_id).is_(None))
 
 
 class AlreadyCancelled(HubError):
@@ -97,8 +107,8 @@ async def cancel(session: AsyncSession, message_id: int, at: datetime) -> Cancel
     left = await session.scalar(select(func.count()).where(*gone)) or 0
     if not left and not taken_back and message.released_at:
         raise AlreadySent(AlreadySent.__doc__)
-    # Nobody need translate or call for what is not said any more.
-    await session.execute(update(Task).where(col(Task.message_id) == message_id, col(Task.done_at).is_(None)).values(done_at=at))
+    # Nobody need translate or call for what is not said any more. A number that does not work is still to be repaired.
+    await _done(session, message_id, col(Task.kind).in_([TaskKind.translation, TaskKind.call]) | IS_FILTERED, at)
     log.info("message.cancelled", message=message_id, taken_back=taken_back, left=left)
     return Cancelled(taken_back, left)
 
@@ -109,7 +119,7 @@ async def move(session: AsyncSession, message_id: int, to: datetime, at: datetim
     if message.state not in (MessageState.draft, MessageState.ready, MessageState.released):
         raise AlreadySent(AlreadySent.__doc__)
     # What waits for the morning or for a translation is made anew at the new time, for those whom it is for by then.
-    await session.execute(delete(Delivery).where(col(Delivery.message_id) == message_id, outbox.WAITING))
+    await session.execute(delete(Delivery).where(col(Delivery.message_id) == message_id, NEVER_LEFT))
     if await session.scalar(select(exists().where(col(Delivery.message_id) == message_id))):
         raise AlreadySent(AlreadySent.__doc__)
     lifetime = message.expires_at - message.send_at if message.expires_at else POLICIES[message.kind].lifetime
@@ -126,7 +136,13 @@ async def resume(session: AsyncSession, message_id: int, school: School, at: dat
     message = await _locked(session, message_id)
     if message.state is not MessageState.paused:
         raise NotPaused(NotPaused.__doc__)
+    await _done(session, message_id, IS_FILTERED, at)
     return await composing.go_on(session, message, school, at)
+
+
+async def _done(session: AsyncSession, message_id: int, which: ColumnElement[bool], at: datetime) -> None:
+    mine = (col(Task.message_id) == message_id, col(Task.done_at).is_(None))
+    await session.execute(update(Task).where(*mine, which).values(done_at=at))
 
 
 async def _locked(session: AsyncSession, message_id: int) -> Message:

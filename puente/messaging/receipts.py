@@ -57,10 +57,10 @@ async def _note_failure(session: AsyncSession, report: Report, lines: Collection
     step = next_step(delivery.id or 0, report.failure, max(delivery.attempts, 1), at, expires_at)
     if not await outbox.fall_back(session, step, report.ref):
         return None
-    session.expire(delivery)
     if isinstance(report.failure, Retry) and senders.asks_for_rest(report.failure):
         await senders.rest(session, delivery.sender, report.failure, at)
     if step.failure:
+        session.expire(delivery)  # the statement has moved it
         await failures.follow_up(session, step.delivery_id, step.failure, lines, at)
     return step.delivery_id
 

@@ -104,7 +104,8 @@ class Envelope:
 
 
 async def open_envelopes(session: AsyncSession, delivery_ids: Sequence[int]) -> list[Envelope]:
-    """Read what is needed to word these deliveries, in their order. What they share is read once."""
+    """Read what is needed to word these deliveries, in their order. What they share is read once. One that is gone is left out:
+    its message was moved meanwhile."""
     about = aliased(Student)
     rows = (
         await session.execute(
@@ -134,7 +135,7 @@ async def open_envelopes(session: AsyncSession, delivery_ids: Sequence[int]) -> 
     for row in rows:
         (message, author), rendering = written[row[0]], said.get((row[0], row[2]))
         opened[row[1] or 0] = Envelope(message, rendering, author, *row[1:])  # pyright: ignore[reportArgumentType]  # a plain row
-    return [opened[delivery_id] for delivery_id in delivery_ids]
+    return [opened[delivery_id] for delivery_id in delivery_ids if delivery_id in opened]
 
 
 async def imagine(session: AsyncSession, message: Message, person_id: int, contact_id: int, student_id: int | None) -> Envelope:

@@ -8,6 +8,7 @@ for the reader. A word is a catalogue phrase and may have fields of its own: `{"
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, time
+from functools import lru_cache
 from typing import Any
 
 from babel.dates import format_date, format_time
@@ -79,11 +80,14 @@ def _word(phrase: str, values: Mapping[str, Any], language: str, say: Say) -> st
     return fill(said, values, language, say)
 
 
+# A broadcast writes the same day for thousands of families.
+@lru_cache(maxsize=1024)
 def _date(day: date, language: str) -> str:
     locale = languages.locale(language)
     return _plain_spaces(format_date(day, "full", locale=locale)) if locale else day.isoformat()
 
 
+@lru_cache(maxsize=1024)
 def _time(clock: time, language: str) -> str:
     locale = languages.locale(language)
     return _plain_spaces(format_time(clock, "short", locale=locale)) if locale else f"{clock:%H:%M}"

@@ -30,8 +30,8 @@ async def queue(hub: Hub) -> dict[str, int]:
         await hub.write(text, "guardian:carol", kind=kind)
     await hub.write(NEWS, "guardian:bao")
     await hub.release()
-    safety, news, urgent, telegram = [delivery.id or 0 for delivery in await hub.deliveries()]
-    return {"safety": safety, "news": news, "urgent": urgent, "telegram": telegram}
+    of_message = {delivery.message_id: delivery.id or 0 for delivery in await hub.deliveries()}
+    return {name: of_message[message_id] for message_id, name in enumerate(("safety", "news", "urgent", "telegram"), start=1)}
 
 
 async def claim(hub: Hub, limit: int = 100, sender: str = "sms") -> list[int]:

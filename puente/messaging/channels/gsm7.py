@@ -38,11 +38,12 @@ class Parts:
 def count(text: str) -> Parts:
     """Count a text as the carrier will. An empty text costs nothing."""
     encoding = encoding_of(text)
-    sizes = [_size(character, encoding) for character in text]
-    units = sum(sizes)
+    units = _units(text, encoding)
     if units <= ALONE[encoding]:
         return Parts(encoding, units, min(units, 1))
-    return Parts(encoding, units, _packed(sizes, IN_PARTS[encoding]))
+    if units == len(text):  # nothing in it has two halves
+        return Parts(encoding, units, -(-units // IN_PARTS[encoding]))
+    return Parts(encoding, units, _packed([_size(character, encoding) for character in text], IN_PARTS[encoding]))
 
 
 def parts(text: str) -> int:
@@ -61,6 +62,12 @@ def folded(text: str) -> str:
 
 def encoding_of(text: str) -> Encoding:
     return "GSM-7" if BASIC.issuperset(set(text) - EXTENDED) else "UCS-2"
+
+
+def _units(text: str, encoding: Encoding) -> int:
+    if encoding == "UCS-2":
+        return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
+    return len(text) + sum(text.count(character) for character in EXTENDED.intersection(text))
 
 
 def _size(character: str, encoding: Encoding) -> int:
