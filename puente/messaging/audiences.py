@@ -109,7 +109,8 @@ def recipients(audience: Audience, policy: Policy, *, per_student: bool) -> Comp
 
 
 def addressed(audience: Audience, policy: Policy, senders: Collection[str], *, per_student: bool) -> Select:
-    """SELECT person_id, contact_id, student_id, channel, sender, language: the recipients, at the contact each is reached by.
+    """SELECT person_id, contact_id, student_id, channel, sender, language, lives_in, number_in: the recipients, at the contact that
+    each is reached by.
 
     `senders` are the lines that the school has: its channels, and `sms-urgent` where emergencies have a line of their own.
     """
@@ -124,6 +125,8 @@ def addressed(audience: Audience, policy: Policy, senders: Collection[str], *, p
             col(Contact.channel),
             sender(senders, policy).label("sender"),
             col(Person.language),
+            col(Person.timezone).label("lives_in"),
+            col(Contact.timezone).label("number_in"),
         )
         .select_from(wanted)
         .outerjoin(best, chosen)

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, CompoundSelect, and_, case, exists, select, update
+from sqlalchemy import ColumnElement, CompoundSelect, case, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -351,20 +351,13 @@ async def _message(session: AsyncSession, message_id: int) -> Message:
 
 
 async def _languages_without_rendering(session: AsyncSession, message: Message) -> list[str]:
+    rendered = set(await session.scalars(select(col(Rendering.language)).where(col(Rendering.message_id) == message.id)))
+    # Most often it reads in every language that anybody reads, and then nobody need ask who the audience is.
+    if not set(await session.scalars(select(col(Person.language)).distinct())) - rendered:
+        return []
     who = audiences.recipients(message.audience, POLICIES[message.kind], per_student=False).subquery()
-    has_one = (
-        exists()
-        .where(and_(col(Rendering.message_id) == message.id, col(Rendering.language) == col(Person.language)))
-        .correlate(Person)
-    )
-    return list(
-        await session.scalars(
-            select(col(Person.language))
-            .where(col(Person.id).in_(select(who.c.person_id)), ~has_one)
-            .distinct()
-            .order_by(col(Person.language))
-        )
-    )
+    read = select(col(Person.language)).where(col(Person.id).in_(select(who.c.person_id))).distinct()
+    return sorted(set(await session.scalars(read)) - rendered)
 
 
 async def _rendered(translator: Translator, message: Message, language: str, prepared: Mapping[str, str]) -> Rendered:

@@ -211,7 +211,8 @@ async def _answered(session: AsyncSession, heard: Heard, contacts: Sequence[Cont
         .limit(1)
     )
     here = delivered.where(col(Delivery.contact_id).in_([contact.id for contact in contacts]))
-    theirs = delivered.where(col(Delivery.person_id).in_([contact.person_id for contact in contacts]))
+    persons = [contact.person_id for contact in contacts]
+    theirs = delivered.where(col(Delivery.contact_id).in_(select(col(Contact.id)).where(col(Contact.person_id).in_(persons))))
     pointed = (await session.execute(here.where(col(Delivery.ref) == heard.reply_ref))).first() if heard.reply_ref else None
     row = pointed or (await session.execute(here)).first() or (await session.execute(theirs)).first()
     if row is None or row[0].author_id is None:

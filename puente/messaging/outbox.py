@@ -113,16 +113,12 @@ async def enqueue(
         *([(over, literal(State.saved.value))] if over is not None else []),
         else_=literal(State.queued.value),
     )
-    opens = await _opening(session, policy, school, at)
+    opens = await _opening(session, who, policy, school, at)
     due_at = case((over, literal(digest_at, UtcDateTime())), else_=opens) if over is not None else opens
-    source = (
-        select(
-            who.c.person_id, who.c.contact_id, who.c.student_id, who.c.channel, who.c.sender, who.c.language, literal(message.id),
-            state, literal(policy.priority), due_at, literal(0), literal(False), literal(0),
-        )
-        .join(Person, col(Person.id) == who.c.person_id)
-        .join(Contact, col(Contact.id) == who.c.contact_id)
-    )  # fmt: skip
+    source = select(
+        who.c.person_id, who.c.contact_id, who.c.student_id, who.c.channel, who.c.sender, who.c.language, literal(message.id),
+        state, literal(policy.priority), due_at, literal(0), literal(False), literal(0),
+    ).where(who.c.contact_id > 0)  # fmt: skip  # SQLite takes ON CONFLICT for the ON of a join where no WHERE stands between
     columns = (
         "person_id", "contact_id", "student_id", "channel", "sender", "language", "message_id",
         "state", "priority", "due_at", "attempts", "in_doubt", "parts",
@@ -182,7 +178,7 @@ async def release_held(
     saved = 0
     if POLICIES[message.kind].budgeted and school.weekly_texts is not None:
         await _lock(session, BUDGET_LOCK)
-        over = _texts_this_week(DELIVERIES.c.person_id, message, school, at) >= school.weekly_texts
+        over = _texts_this_week(DELIVERIES.c.person_id, school, at) + _held_up_to_this(message) > school.weekly_texts
         family = audiences.of_family(DELIVERIES.c.person_id)
         later = waiting.where(over, family).values(state=State.saved, due_at=digest_at, reason=None)
         saved = changed(await session.execute(later.execution_options(synchronize_session=False)))
@@ -294,8 +290,9 @@ async def settle(session: AsyncSession, settlements: Sequence[Settlement], at: d
             await session.execute(_TAKEN[state], [{**row, "now": at} for row in taken])
     others = [
         {
-            "row_id": s.delivery_id, "new_state": s.state, "new_reason": short(s.reason), "new_code": s.code,
-            "new_due_at": s.due_at, "new_in_doubt": s.in_doubt, "queued_again": s.state is State.queued,
+            "row_id": s.delivery_id, "new_state": s.state, "new_reason": short(s.reason),
+            "new_code": s.code or (NO_CODE if s.failure else None), "new_due_at": s.due_at, "new_in_doubt": s.in_doubt,
+            "queued_again": s.state is State.queued,
         }
         for s in settlements
         if s.state not in _TAKEN
@@ -424,12 +421,14 @@ async def adopt(session: AsyncSession, delivery_id: int, refs: Sequence[str]) ->
 
 async def has_twin_in_flight(session: AsyncSession, delivery_id: int, at: datetime) -> bool:
     """Whether the same phone is being written to by another delivery just now, whose text could be taken for this one's."""
-    mine = aliased(Delivery)
-    query = select(col(Delivery.id)).where(
-        col(Delivery.contact_id) == select(col(mine.contact_id)).where(col(mine.id) == delivery_id).scalar_subquery(),
-        col(Delivery.id) != delivery_id,
-        *_leaving(at),
+    mine, phone, other = aliased(Delivery), aliased(Contact), aliased(Contact)
+    sharing = (
+        select(col(other.id))
+        .join(phone, and_(col(phone.channel) == col(other.channel), col(phone.address) == col(other.address)))
+        .join(mine, col(mine.contact_id) == col(phone.id))
+        .where(col(mine.id) == delivery_id)
     )
+    query = select(col(Delivery.id)).where(col(Delivery.contact_id).in_(sharing), col(Delivery.id) != delivery_id, *_leaving(at))
     return bool(await session.scalar(select(query.exists())))
 
 
@@ -452,11 +451,12 @@ async def take_back(session: AsyncSession, where: ColumnElement[bool], reason: s
 
 async def take_back_whole(session: AsyncSession, message_id: int, reason: str) -> bool:
     """Take back a message of which nothing has left yet. False, and nothing changes, where something has."""
-    # What failed on one contact has reached nobody, and the next one may still wait.
-    mine = and_(col(Delivery.message_id) == message_id, col(Delivery.state) != State.failed)
+    mine = col(Delivery.message_id) == message_id
     # Locked first, so that nothing leaves between the look and the taking back.
-    waits = await session.scalars(select(WAITING).where(mine).with_for_update())
-    if not all(waits):
+    rows = (await session.execute(select(WAITING, col(Delivery.state)).where(mine).with_for_update())).all()
+    # What failed on one contact has reached nobody, and may still wait for the next.
+    gone = [state for waits, state in rows if not waits]
+    if any(state is not State.failed for state in gone) or (gone and len(gone) == len(rows)):
         return False
     await take_back(session, mine, reason)
     return True
@@ -524,7 +524,7 @@ async def waits_until(session: AsyncSession, at: datetime) -> Later | None:
     return Later(texts, until) if until else None
 
 
-async def _opening(session: AsyncSession, policy: Policy, school: School, at: datetime) -> ColumnElement[datetime]:
+async def _opening(session: AsyncSession, who: Any, policy: Policy, school: School, at: datetime) -> ColumnElement[datetime]:
     """When each recipient may be written to: one CASE over the few time zones that the roster knows."""
     if policy.any_hour:
         return literal(at, UtcDateTime())
@@ -535,8 +535,8 @@ async def _opening(session: AsyncSession, policy: Policy, school: School, at: da
         return literal(hours.next_open(at, hours.zones_of(lives, number, school.timezone)), UtcDateTime())
 
     otherwise = opens(None, None)
-    cases = [(col(Person.timezone) == zone, opens(zone, None)) for zone in lives_in]
-    cases += [(col(Contact.timezone) == zone, opens(None, zone)) for zone in numbers]
+    cases = [(who.c.lives_in == zone, opens(zone, None)) for zone in lives_in]
+    cases += [(who.c.number_in == zone, opens(None, zone)) for zone in numbers]
     return case(*cases, else_=otherwise) if cases else otherwise
 
 
@@ -547,29 +547,48 @@ async def _over_budget(
     if not POLICIES[message.kind].budgeted or school.weekly_texts is None:
         return None
     await _lock(session, BUDGET_LOCK)
-    others = select(func.count()).where(_this_week(school, at), col(Message.id) != (message.id or 0))
-    if not per_student and (await session.scalar(others) or 0) < school.weekly_texts:
+    others = select(func.count(), func.count().filter(col(Message.text).contains("{child}"))).where(
+        _this_week(school, at), col(Message.id) != (message.id or 0)
+    )
+    messages, about_children = (await session.execute(others)).one()
+    if not per_student and not about_children and messages < school.weekly_texts:
         return None
     place = func.row_number().over(partition_by=who.c.person_id, order_by=who.c.student_id) if per_student else literal(1)
-    over = _texts_this_week(who.c.person_id, message, school, at) + place > school.weekly_texts
+    over = _texts_this_week(who.c.person_id, school, at) + place > school.weekly_texts
     return and_(over, audiences.of_family(who.c.person_id))
 
 
-def _texts_this_week(person: ColumnElement[Any], message: Message, school: School, at: datetime) -> ColumnElement[int]:
+def _texts_this_week(person: ColumnElement[Any], school: School, at: datetime) -> ColumnElement[int]:
     """How many budgeted texts somebody has had in this week of the school, or is about to get."""
-    had = aliased(Delivery)
+    had, theirs = aliased(Delivery), aliased(Contact)
     counted = (
         select(func.count())
-        .select_from(had)
+        .select_from(theirs)
+        .join(had, col(had.contact_id) == col(theirs.id))
         .join(Message, col(Message.id) == col(had.message_id))
         .where(
-            col(had.person_id) == person,
-            col(had.message_id) != (message.id or 0),
+            col(theirs.person_id) == person,
             col(had.state).in_([State.queued, State.sending, State.sent, State.delivered]),
             _this_week(school, at),
         )
     )
-    return counted.correlate_except(had, Message).scalar_subquery()
+    return counted.correlate_except(had, theirs, Message).scalar_subquery()
+
+
+def _held_up_to_this(message: Message) -> ColumnElement[int]:
+    """Which of the message's held texts to somebody a delivery is: of those about two children one may be over."""
+    held, theirs = aliased(Delivery), aliased(Contact)
+    counted = (
+        select(func.count())
+        .select_from(theirs)
+        .join(held, and_(col(held.contact_id) == col(theirs.id), col(held.message_id) == message.id))
+        .where(
+            col(theirs.person_id) == DELIVERIES.c.person_id,
+            col(held.state) == State.held,
+            col(held.id) <= DELIVERIES.c.id,
+        )
+    )
+    return counted.correlate_except(held, theirs).scalar_subquery()
 
 
 def _this_week(school: School, at: datetime) -> ColumnElement[bool]:

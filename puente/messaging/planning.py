@@ -99,12 +99,15 @@ async def cancel(session: AsyncSession, message_id: int, at: datetime) -> Cancel
         raise AlreadyCancelled(AlreadyCancelled.__doc__)
     message.state = MessageState.cancelled
     await session.flush()
+    mine = col(Delivery.message_id) == message_id
+    taken_back = await outbox.take_back(session, mine, CANCELLED)
+    # Only now, because that has waited for a digest that was just being written.
     for digest_id in await digests.with_texts_of(session, message_id):
         if await outbox.take_back_whole(session, digest_id, CANCELLED):
             await digests.take_apart(session, digest_id, at)
-    taken_back = await outbox.take_back(session, col(Delivery.message_id) == message_id, CANCELLED)
-    gone = (col(Delivery.message_id) == message_id, col(Delivery.state).not_in([State.cancelled, State.failed]))
-    left = await session.scalar(select(func.count()).where(*gone)) or 0
+    taken_back += await outbox.take_back(session, mine, CANCELLED)
+    gone = col(Delivery.state).not_in([State.cancelled, State.failed])
+    left = await session.scalar(select(func.count()).where(mine, gone)) or 0
     if not left and not taken_back and message.released_at:
         raise AlreadySent(AlreadySent.__doc__)
     # Nobody need translate or call for what is not said any more. A number that does not work is still to be repaired.

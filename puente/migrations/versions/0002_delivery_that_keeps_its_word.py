@@ -15,6 +15,7 @@ depends_on = None
 
 DUE = sa.text("state IN ('queued', 'sending')")
 SAVED = sa.text("state = 'saved'")
+TAKEN = sa.text("ref IS NOT NULL")
 MOMENT = sa.DateTime(timezone=True)
 
 
@@ -59,7 +60,11 @@ def upgrade() -> None:
     op.execute("UPDATE delivery SET handed_at = due_at WHERE state = 'sending'")
     op.drop_index("ix_delivery_due", table_name="delivery")
     op.create_index("ix_delivery_due", "delivery", ["sender", "priority", "due_at"], sqlite_where=DUE, postgresql_where=DUE)
-    op.create_index("ix_delivery_saved", "delivery", ["due_at"], sqlite_where=SAVED, postgresql_where=SAVED)
+    op.create_index("ix_delivery_saved", "delivery", ["person_id", "due_at"], sqlite_where=SAVED, postgresql_where=SAVED)
+    op.drop_index("ix_delivery_ref", table_name="delivery")
+    op.create_index("ix_delivery_ref", "delivery", ["ref"], sqlite_where=TAKEN, postgresql_where=TAKEN)
+    # Whoever looks for a person's deliveries goes by their contacts.
+    op.drop_index("ix_delivery_person_id", table_name="delivery")
     _tell_where_numbers_are()
 
 
@@ -88,6 +93,9 @@ def downgrade() -> None:
     op.execute("UPDATE message SET state = 'released' WHERE state = 'paused'")
     op.execute("UPDATE message SET kind = 'announcement' WHERE kind = 'digest'")
     op.execute("UPDATE task SET kind = 'answer' WHERE kind IN ('review', 'setup')")
+    op.create_index("ix_delivery_person_id", "delivery", ["person_id"])
+    op.drop_index("ix_delivery_ref", table_name="delivery")
+    op.create_index("ix_delivery_ref", "delivery", ["ref"])
     op.drop_index("ix_delivery_saved", table_name="delivery")
     op.drop_index("ix_delivery_due", table_name="delivery")
     op.create_index("ix_delivery_due", "delivery", ["priority", "due_at"], sqlite_where=DUE, postgresql_where=DUE)
