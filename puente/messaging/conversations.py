@@ -122,7 +122,7 @@ async def _hear_wish(
     if message_id is None:
         return None
     # Who says STOP again wants to hear nothing, not even that.
-    stopped_before = wish == "stop" and all(contact.stopped_at for contact in contacts)
+    stopped_before = wish == "stop" and all(c.urgent_stopped_at if heard.urgent else c.stopped_at for c in contacts)
     await consent.obey(session, wish, contacts, heard)
     if not heard.carrier_answered and not stopped_before:
         still_urgent = f"{heard.channel}{URGENT}" in senders and not heard.urgent and not contact.urgent_stopped_at

@@ -34,14 +34,11 @@ from puente.translations.translator import Translator
 
 log = structlog.get_logger()
 
-# How many rows are claimed at once, how many texts are at a channel at the same time, and how many are handed over together.
-BATCH, AT_ONCE, TOGETHER = 250, 64, 64
+# How many rows are claimed at once, how many are handed over together, and how many requests are open at a channel.
+BATCH, TOGETHER, AT_ONCE = 250, 128, 64
 
 # Answers are written down when so many have come, or so many seconds after the first of them.
-SETTLE_ROWS, SETTLE_AFTER = 100, 0.02
-
-# Without a rate to keep, a few texts are not handed over while so many are at the channel: the last look is for a group.
-WORTH_IT = 32
+SETTLE_ROWS, SETTLE_AFTER = 200, 0.03
 
 # With nothing due, a lane that still waits for answers looks for more so often, in seconds: something urgent may have come.
 LOOK_AGAIN = 0.2
@@ -333,6 +330,7 @@ class Lane:
         self._pace = pace
         self._waiting: list[Work] = []
         self._flying: set[asyncio.Task[None]] = set()
+        self._open = asyncio.Semaphore(AT_ONCE)
         self._answers: list[Answer] = []
         self._news = asyncio.Event()  # a claim has come, or there is room to hand over more
         self._landed = asyncio.Event()  # there is an answer to write down
@@ -360,7 +358,7 @@ class Lane:
                 if closing() or self._rests:
                     more, look_at = False, clock() + LOOK_AGAIN
                     await self._give_back()
-                if claiming is None and clock() >= look_at and len(self._waiting) < AT_ONCE:
+                if claiming is None and clock() >= look_at and len(self._waiting) < TOGETHER:
                     claiming = asyncio.create_task(self._desk.claim(self.name, self._pace))
                     claiming.add_done_callback(lambda _: self._news.set())
                 if not await self._hand_over() and (claiming or self._waiting or self._flying or more):
@@ -385,11 +383,11 @@ class Lane:
 
     async def _hand_over(self) -> bool:
         """Hand over the next few texts that may go, together: the last look is one statement for all of them."""
-        free = AT_ONCE - len(self._flying)
+        free = TOGETHER + AT_ONCE - len(self._flying)
         soon = self._desk.now() + NEXT
         group = [work for work in self._waiting[: min(free, TOGETHER)] if work.go_at is None or work.go_at <= soon]
-        if not group or (self._pace.rate is None and free < WORTH_IT and len(self._flying) >= WORTH_IT):
-            return False
+        if not group or (self._pace.rate is None and len(self._flying) > AT_ONCE):
+            return False  # there is enough to do: the last look is for a large group
         self._waiting = self._waiting[len(group) :]
         for work in await self._desk.hand(group):
             self._fly(work)
@@ -405,7 +403,7 @@ class Lane:
         self._landed.set()
         if not self._flying or len(self._answers) >= SETTLE_ROWS:
             self._pressing.set()
-        if not self._flying or (self._waiting and AT_ONCE - len(self._flying) >= WORTH_IT):
+        if not self._flying or (self._waiting and len(self._flying) == AT_ONCE):
             self._news.set()
 
     async def _attempt(self, work: Work) -> None:
@@ -414,7 +412,8 @@ class Lane:
             await asyncio.sleep(early)
         began = perf_counter()
         try:
-            outcome = await (self._ask_after(work) if work.handed_at else self._channel.send(work.outgoing))
+            async with self._open:
+                outcome = await (self._ask_after(work) if work.handed_at else self._channel.send(work.outgoing))
         except Exception as error:
             # A channel that breaks its promise must not take the other deliveries with it. Without the error's text: it may hold a
             # family's number.

@@ -241,7 +241,7 @@ async def note_texts(session: AsyncSession, texts: Mapping[int, tuple[str, int]]
 async def hand(session: AsyncSession, delivery_ids: Sequence[int], at: datetime) -> set[int]:
     """The last look. Marks what may leave the house now, and tells which that is."""
     mine = (
-        col(Delivery.id).in_(delivery_ids),
+        col(Delivery.id).in_(database.padded(delivery_ids)),
         col(Delivery.state) == State.sending,
         col(Delivery.handed_at).is_(None),
     )
@@ -274,7 +274,11 @@ async def give_back(session: AsyncSession, delivery_ids: Sequence[int], at: date
     """Put claimed rows that have not left back into the queue, due at `at`."""
     await session.execute(
         update(Delivery)
-        .where(col(Delivery.id).in_(delivery_ids), col(Delivery.state) == State.sending, col(Delivery.handed_at).is_(None))
+        .where(
+            col(Delivery.id).in_(database.padded(delivery_ids)),
+            col(Delivery.state) == State.sending,
+            col(Delivery.handed_at).is_(None),
+        )
         .values(state=State.queued, due_at=at)
         .execution_options(synchronize_session=False)
     )

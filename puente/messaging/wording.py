@@ -16,7 +16,20 @@ from sqlmodel import col
 from puente.messaging import audiences, consent
 from puente.messaging.channels import gsm7
 from puente.messaging.school import School
-from puente.models import Contact, Delivery, Guardianship, HubError, Kind, MadeBy, Message, Person, Rendering, Rights, Student
+from puente.models import (
+    Contact,
+    Delivery,
+    Guardianship,
+    HubError,
+    Kind,
+    MadeBy,
+    Message,
+    Person,
+    Rendering,
+    Rights,
+    Student,
+    database,
+)
 from puente.translations import fields, languages
 
 # What the hub knows by itself; everything else a message brings in its own fields.
@@ -126,7 +139,7 @@ async def open_envelopes(session: AsyncSession, delivery_ids: Sequence[int]) -> 
                 (col(Guardianship.student_id) == col(Delivery.student_id))
                 & (col(Guardianship.guardian_id) == col(Delivery.person_id)),
             )
-            .where(col(Delivery.id).in_(delivery_ids))
+            .where(col(Delivery.id).in_(database.padded(delivery_ids)))
         )
     ).all()  # fmt: skip
     written = await _what_was_written(session, {row[0] for row in rows})

@@ -1,5 +1,6 @@
 """Opening the database: SQLite in one process, PostgreSQL for many, one schema on both."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,11 @@ def insert_once(session: AsyncSession, table: Any) -> Any:
     """INSERT that leaves alone what a unique constraint knows already, in the database's own words."""
     postgresql = session.get_bind().dialect.name == "postgresql"
     return (postgresql_insert if postgresql else sqlite_insert)(table)
+
+
+def padded(ids: Sequence[int]) -> list[int]:
+    """The ids, and zeros up to a power of two: a list of each length would be a statement of its own, to be planned anew."""
+    return [*ids, *[0] * ((1 << max(len(ids) - 1, 0).bit_length()) - len(ids))]
 
 
 async def add_once(session: AsyncSession, row: SQLModel) -> None:
