@@ -247,8 +247,7 @@ def move(
     """Give another time to a message of which nothing has left yet."""
 
     async def command(hub: Hub) -> None:
-        to = _moment(at, Kind.announcement, hub)
-        assert to
+        to = _clock(at, hub)
         async with hub.sessions.begin() as session:
             await planning.move(session, message, to, hub.now())
         out.print(f"Moved to {to.astimezone(hub.settings.timezone):%a %Y-%m-%d %H:%M}.")
