@@ -133,22 +133,15 @@ class Dispatcher:
         return 0 if self.closing else await self._desk.give_up_strays()
 
 
+@dataclass(frozen=True)
 class Desk:
     """What all lanes share: reading, wording and writing down. Each method is a short transaction or two, and sends nothing."""
 
-    def __init__(
-        self,
-        sessions: Sessions,
-        channels: Mapping[str, Channel],
-        translator: Translator,
-        school: School,
-        now: Callable[[], datetime],
-    ) -> None:
-        self.sessions = sessions
-        self.channels = channels
-        self.now = now
-        self._translator = translator
-        self._school = school
+    sessions: Sessions
+    channels: Mapping[str, Channel]
+    translator: Translator
+    school: School
+    now: Callable[[], datetime]
 
     async def claim(self, sender: str, pace: Pace) -> Claimed:
         """Lease what is due on a line and word it, as much as the line can take soon. What must not go is settled at once."""
@@ -263,7 +256,7 @@ class Desk:
         if reason := self._reason_to_stay(envelope, zones, at):
             return reason
         try:
-            text = wording.as_sent(wording.word(envelope, self._school, self._translator), envelope.channel, self._school)
+            text = wording.as_sent(wording.word(envelope, self.school, self.translator), envelope.channel, self.school)
         except HubError as error:
             return _fails(envelope, Refused(str(error), Trouble.unsaid))
         return self._worded(envelope, text, zones)
@@ -292,7 +285,7 @@ class Desk:
         """Where it must be day for this text to go; nowhere where it may go at any hour."""
         if POLICIES[envelope.message.kind].any_hour:
             return ()
-        return hours.zones_of(envelope.lives_in, envelope.number_in, self._school.timezone)
+        return hours.zones_of(envelope.lives_in, envelope.number_in, self.school.timezone)
 
     def _reason_to_stay(self, envelope: wording.Envelope, zones: tuple[ZoneInfo, ...], at: datetime) -> NotSent | None:
         message, policy = envelope.message, POLICIES[envelope.message.kind]
