@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # A virtual environment that happens to be active must not leak into this one.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: demo test check lock clean
+.PHONY: demo test check bench lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m samples.demo
@@ -19,6 +19,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+# What is fast, how fast, and against what: some minutes each, or seconds with BENCH=--quick.
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -W ignore -m benchmarks $(BENCH)
 
 lock: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-header --quiet pyproject.toml --group build -o requirements.lock

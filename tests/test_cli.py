@@ -17,15 +17,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import structlog
-from sqlalchemy import func, select
-from sqlmodel import SQLModel
+from sqlalchemy import func, insert, select, update
+from sqlmodel import SQLModel, col
 
 from puente import app, cli
-from puente.models import Message, Schedule, Task, TaskKind, database
+from puente.models import Delivery, Message, MessageState, Schedule, Sender, State, Task, TaskKind, database
 from puente.settings import Settings
 from tests.fakes import on_postgresql
 from tests.fakes.command import Desk, Done
-from tests.fakes.town import FAMILIES, STAFF, enrol, folded
+from tests.fakes.town import FAMILIES, STAFF, enrol, folded, living_where, zone_where
 from tests.translations.packs import build_pack
 
 Type = Callable[..., Done]
@@ -34,7 +34,8 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 ANNOUNCE = ("send", "--kind", "announcement", "--to")
 COMMANDS = ["init", "roster", "roster import", "send", "preview", "work", "report", "serve", "invite", "tasks", "translate",
             "languages", "languages list", "languages add", "schedule", "schedule add", "schedule list", "schedule move",
-            "schedule skip", "schedule stop", "calendar", "calendar import", "calendar list"]  # fmt: skip
+            "schedule skip", "schedule stop", "calendar", "calendar import", "calendar list", "planned", "cancel", "move",
+            "resume"]  # fmt: skip
 WORDS = {"bring": "traiga", "a": "una", "blanket": "manta", "tomorrow": "mañana", "please": "por favor"}
 
 
@@ -72,7 +73,7 @@ def enrolled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     async def fill() -> None:
         settings = Settings(_env_file=None, database_url=f"sqlite:///{folder}/puente.db")  # type: ignore[call-arg]
         async with app.open_hub(settings, fresh=True) as hub:
-            await enrol(hub, folder, FAMILIES)
+            await enrol(hub, folder, living_where(12))
 
     asyncio.run(fill())
     return folder / "puente.db"
@@ -87,7 +88,7 @@ def school(typed: Type, tmp_path: Path, enrolled: Path) -> Type:
 
 def write_roster(folder: Path) -> None:
     (folder / "roster").mkdir()
-    (folder / "roster" / "families.csv").write_text(FAMILIES, "utf-8")
+    (folder / "roster" / "families.csv").write_text(living_where(12), "utf-8")
     (folder / "roster" / "staff.csv").write_text(STAFF, "utf-8")
 
 
@@ -296,6 +297,11 @@ def test_what_is_scheduled_stays_until_its_time_and_work_does_not_wait_for_it(sc
         (("send", "--kind", "reply", "--to", "school", "--text", "Hi."), "written by Puente itself"),
         (("report", "99"), "no message with this number"),
         (("translate", "99", "es", "--text", "Hola."), "no message with this number"),
+        (("cancel", "99"), "no message with this number"),
+        (("move", "99", "--at", "2030-01-01T09:00"), "no message with this number"),
+        (("move", "99", "--at", "tomorrow"), "--at reads like"),
+        (("move", "99", "--at", "9999-12-31T23:59-12:00"), "ten years"),
+        (("resume", "99"), "no message with this number"),
         (("invite", "G-1"), "Telegram is not set up"),
         (("languages", "add", "missing.argosmodel"), "missing.argosmodel"),
         (("languages", "add", "picture.jpg"), "picture.jpg"),
@@ -420,6 +426,164 @@ def test_every_message_has_one_number_and_all_are_in_the_table(school: Type) -> 
     numbers = [school(*ANNOUNCE, to, "--text", "Hello.").out.strip() for to in audiences]
     assert len(set(numbers)) == len(numbers) == rows(Message)
     assert [read(school("report", number, "--json"))["audience"] for number in numbers] == audiences
+
+
+# What is planned, and second thoughts about it
+
+
+def change(statement: Any, url: str = "sqlite:///puente.db") -> None:
+    """Do to the database what takes a carrier, or time."""
+
+    async def execute() -> None:
+        engine = database.open_engine(url)
+        async with database.open_sessions(engine).begin() as session:
+            await session.execute(statement)
+        await engine.dispose()
+
+    asyncio.run(execute())
+
+
+def send_tomorrow(school: Type, kind: str = "announcement") -> tuple[str, datetime]:
+    at = (datetime.now(DENVER) + timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
+    words = ("send", "--kind", kind, "--to", "school", "--text", "School is closed today.", "--at", f"{at:%Y-%m-%dT%H:%M}")
+    return school(*words).out.strip(), at
+
+
+def test_what_is_planned_is_listed_moved_and_cancelled(school: Type) -> None:
+    assert school("planned").out == "Nothing is planned.\n"
+    assert read(school("planned", "--json")) == []
+    number, at = send_tomorrow(school)
+    shown = school("planned").out
+    for part in (number, f"{at:%a %Y-%m-%d %H:%M}", "announcement", "ready", "school"):
+        assert part in shown
+    later = at + timedelta(hours=2)
+    assert school("move", number, "--at", f"{later:%Y-%m-%dT%H:%M}").out == f"Moved to {later:%a %Y-%m-%d %H:%M}.\n"
+    (line,) = read(school("planned", "--json"))
+    assert set(line) == {"message", "kind", "state", "audience", "next_at", "waiting"}
+    assert (str(line["message"]), datetime.fromisoformat(line["next_at"]), line["waiting"]) == (number, later, 0)
+    assert school("cancel", number).out == "Cancelled: 0 texts taken back.\n"
+    assert read(school("planned", "--json")) == []
+    assert "was cancelled before" in school("cancel", number).sentence
+    assert "already gone out" in school("move", number, "--at", f"{at:%Y-%m-%dT%H:%M}").sentence
+    assert "does not wait to go on" in school("resume", number).sentence
+    school("work", "--until-idle")
+    assert read(school("report", number, "--json"))["deliveries"] == 0
+
+
+def test_a_cancel_says_what_it_took_back_and_what_had_left(school: Type) -> None:
+    number = school(*ANNOUNCE, "school", "--text", "School is closed today.").out.strip()
+    school("work", "--until-idle")
+    assert "already gone out" in school("move", number, "--at", "2030-01-01T09:00").sentence
+    assert school("cancel", number).out == "Cancelled: 1 text taken back, 3 had left already.\n"
+
+
+def test_a_message_is_not_moved_to_where_it_is_of_no_more_use(school: Type) -> None:
+    number, _ = send_tomorrow(school, "urgent")
+    for at in ("2020-01-01T08:00", "0001-01-01T00:00+14:00", (datetime.now(UTC) - timedelta(hours=5)).isoformat()):
+        assert "would be of no more use" in school("move", number, "--at", at).sentence
+    school("move", number, "--at", (datetime.now(UTC) - timedelta(hours=3)).isoformat())
+    school("work", "--until-idle")
+    assert read(school("report", number, "--json"))["by_state"]["delivered"] == 3
+
+
+def test_what_lives_for_a_week_may_be_moved_into_this_week(school: Type) -> None:
+    number, _ = send_tomorrow(school, "safety")
+    assert school("move", number, "--at", (datetime.now(UTC) - timedelta(days=4)).isoformat()).out.startswith("Moved to ")
+
+
+def test_what_was_stopped_in_the_middle_goes_on(school: Type) -> None:
+    number = school(*ANNOUNCE, "school", "--text", "School is closed today.").out.strip()
+    school("work", "--until-idle")
+    change(update(Message).values(state=MessageState.paused))
+    change(update(Delivery).where(col(Delivery.language) == "es").values(state=State.held, handed_at=None))
+    assert "paused" in school("planned").out
+    assert school("resume", number).out == "1 text goes on with the next `puente work`.\n"
+    school("work", "--until-idle")
+    assert read(school("report", number, "--json"))["by_state"] == {"delivered": 3, "held": 1}
+
+
+# How long it takes
+
+
+def test_work_says_what_waits_for_the_morning(typed: Type, tmp_path: Path) -> None:
+    (tmp_path / "some.csv").write_text(living_where(0), "utf-8")
+    typed("init")
+    typed("roster", "import", "some.csv")
+    number = typed(*ANNOUNCE, "school", "--text", "School is closed today.").out.strip()
+    done = typed("work", "--until-idle")
+    eight = datetime.now(ZoneInfo(zone_where(0))).replace(hour=8, minute=0, second=0, microsecond=0).astimezone(DENVER)
+    assert (done.status, done.out) == (0, "")
+    assert done.err == f"3 texts wait for later, the first until {eight:%a %H:%M}: see `puente planned`.\n"
+    (line,) = read(typed("planned", "--json"))
+    assert (line["state"], line["waiting"], datetime.fromisoformat(line["next_at"])) == ("released", 4, eight)
+    assert typed("cancel", number).out == "Cancelled: 4 texts taken back.\n"
+    assert typed("work", "--until-idle").err == ""
+
+
+def test_work_says_which_line_rests_and_does_not_wait_for_it(school: Type) -> None:
+    until = datetime.now(UTC) + timedelta(hours=1)
+    change(insert(Sender).values(name="sms", resting_until=until, reason="Register the number at Twilio."))
+    number = school(*ANNOUNCE, "school", "--text", "School is closed today.").out.strip()
+    done = school("work", "--until-idle")
+    assert (done.status, done.out) == (0, "")
+    assert done.err == "sms rests: it cannot send now. Register the number at Twilio.\n"
+    assert read(school("report", number, "--json"))["by_state"] == {"held": 1, "queued": 3}
+
+
+PREVIEW = ("preview", "--kind", "announcement", "--to", "school", "--text", "School is closed today.")
+LIVE = {
+    "CHANNELS": "live", "TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t", "TWILIO_FROM": "+15055550100",
+    "TWILIO_URGENT_FROM": "+18005550100",
+}  # fmt: skip
+
+
+def test_a_preview_says_how_long_each_line_is_busy(school: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "4 texts by sms.\n" in school(*PREVIEW).out, "simulated phones keep no pace"
+    for name, value in LIVE.items():
+        monkeypatch.setenv(f"PUENTE_{name}", value)
+    plan = read(school(*PREVIEW, "--json"))["plan"]
+    (line,) = plan["lines"]
+    assert (line["sender"], line["texts"], plan["over_budget"]) == ("sms", 4, 0)
+    assert line["seconds"] == pytest.approx(line["units"] / 0.985, abs=1e-5)
+    assert f"4 texts by sms, about {round(line['seconds'])} s with what waits before it." in school(*PREVIEW).out
+    urgent = school("preview", "--kind", "urgent", *PREVIEW[3:]).out
+    assert f"4 texts by sms-urgent, about {round(line['seconds'] / 3)} s with what waits before it." in urgent
+
+
+def test_a_preview_says_when_the_first_may_go(school: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUENTE_SCHOOL_TIMEZONE", zone_where(12))
+    assert "The first may go" not in school(*PREVIEW).out
+    monkeypatch.setenv("PUENTE_SCHOOL_TIMEZONE", zone_where(21))
+    tomorrow = datetime.now(ZoneInfo(zone_where(21))) + timedelta(days=1)
+    assert f"The first may go on {tomorrow:%A} at 08:00." in school(*PREVIEW).out
+    assert "The first may go" not in school("preview", "--kind", "urgent", *PREVIEW[3:]).out
+
+
+def test_a_preview_says_whom_it_would_be_too_much_for(school: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUENTE_WEEKLY_TEXTS", "1")
+    assert "their digest" not in school(*PREVIEW).out
+    school(*ANNOUNCE, "student:S-1", "--text", "School is closed today.")
+    school("work", "--until-idle")
+    assert "2 are for families who have had their texts for this week: they read it in their digest." in school(*PREVIEW).out
+    assert read(school(*PREVIEW, "--json"))["plan"]["over_budget"] == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.1, "1 s"),
+        (1.4, "1 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (90, "2 min"),
+        (7_169, "119 min"),
+        (7_200, "2 h 0 min"),
+        (36_000, "10 h 0 min"),
+        (360_060, "100 h 1 min"),
+    ],
+)
+def test_a_duration_is_said_as_a_person_would(seconds: float, said: str) -> None:
+    assert cli._duration(seconds) == said
 
 
 # Schedules and the calendar

@@ -1,9 +1,13 @@
 """A setting that is missing or wrong is one sentence that names it, and never repeats its value, which may be a secret."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from puente.app import _school as school_of
+from puente.app import open_hub, paces_of
+from puente.messaging.senders import NO_LIMIT, PER_CHAT
 from puente.settings import BadSettings, Settings, read_settings
 
 SECRET = "5eaeb0c7-secret"
@@ -50,6 +54,25 @@ def without(*names: str) -> dict[str, str]:
         ({"SEGMENT_PRICE": SECRET}, "PUENTE_SEGMENT_PRICE must be a valid number."),
         ({"SEGMENT_PRICE": "-1"}, "PUENTE_SEGMENT_PRICE must be greater than or equal to 0."),
         ({"SEGMENT_PRICE": "nan"}, "PUENTE_SEGMENT_PRICE must be a finite number."),
+        ({"SMS_RATE": SECRET}, "PUENTE_SMS_RATE must be a valid number."),
+        ({"SMS_RATE": "0"}, "PUENTE_SMS_RATE must be greater than 0."),
+        ({"SMS_RATE": "10001"}, "PUENTE_SMS_RATE must be less than or equal to 10000."),
+        ({"SMS_URGENT_RATE": "-1"}, "PUENTE_SMS_URGENT_RATE must be greater than 0."),
+        ({"TELEGRAM_RATE": "inf"}, "PUENTE_TELEGRAM_RATE must be a finite number."),
+        ({"TELEGRAM_RATE": "nan"}, "PUENTE_TELEGRAM_RATE must be a finite number."),
+        ({"WEEKLY_TEXTS": "-1"}, "PUENTE_WEEKLY_TEXTS must be greater than or equal to 0."),
+        ({"WEEKLY_TEXTS": "101"}, "PUENTE_WEEKLY_TEXTS must be less than or equal to 100."),
+        ({"WEEKLY_TEXTS": "2.5"}, "PUENTE_WEEKLY_TEXTS must be a valid integer."),
+        ({"WEEKLY_TEXTS": SECRET}, "PUENTE_WEEKLY_TEXTS must be a valid integer."),
+        (
+            {"TWILIO_URGENT_FROM": SECRET},
+            "PUENTE_TWILIO_ACCOUNT_SID and PUENTE_TWILIO_AUTH_TOKEN and PUENTE_TWILIO_FROM (or MESSAGING_SERVICE) must be set too: "
+            "Twilio needs all three.",
+        ),
+        (
+            {**without("TWILIO_FROM"), "TWILIO_URGENT_FROM": SECRET},
+            "PUENTE_TWILIO_FROM (or MESSAGING_SERVICE) must be set too: Twilio needs all three.",
+        ),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_one_sentence_without_its_value(
@@ -95,3 +118,55 @@ def test_a_file_in_another_encoding_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes("PUENTE_SCHOOL_NAME=Niños".encode("utf-16"))
     with pytest.raises(BadSettings, match=r"The file \.env could not be read"):
         read_settings()
+
+
+# The lines, and what each can carry
+
+
+def lines(monkeypatch: pytest.MonkeyPatch, **given: str) -> dict[str, float | None]:
+    settings = read(monkeypatch, {**TWILIO, "CHANNELS": "live", **given})
+    names = ["sms", *(["sms-urgent"] if settings.urgent_sender else []), "telegram"]
+    return {name: pace.rate for name, pace in paces_of(settings, names).items()}
+
+
+def test_without_a_declared_rate_each_line_has_that_of_its_kind_of_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lines(monkeypatch) == {"sms": 1.0, "telegram": 30.0}
+    assert lines(monkeypatch, TWILIO_FROM="+18005550100", TWILIO_URGENT_FROM="12345") == {
+        "sms": 3.0,
+        "sms-urgent": 100.0,
+        "telegram": 30.0,
+    }
+
+
+def test_a_declared_rate_goes_before_what_the_number_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = {"SMS_RATE": "12.5", "SMS_URGENT_RATE": "3", "TELEGRAM_RATE": "20"}
+    assert lines(monkeypatch, **rates, TWILIO_URGENT_FROM="+15055550190") == {"sms": 12.5, "sms-urgent": 3.0, "telegram": 20.0}
+
+
+def test_a_telegram_chat_is_written_to_once_a_second_and_a_phone_without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    paces = paces_of(read(monkeypatch, {**TWILIO, "CHANNELS": "live"}), ["sms", "telegram"])
+    assert (paces["sms"].per_chat, paces["telegram"].per_chat) == (timedelta(0), PER_CHAT)
+
+
+def test_simulated_phones_take_whatever_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert paces_of(read(monkeypatch, {"SMS_RATE": "1"}), ["sms", "telegram"]) == {"sms": NO_LIMIT, "telegram": NO_LIMIT}
+
+
+def test_the_line_for_emergencies_is_a_number_or_a_service_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, TWILIO).urgent_sender is None
+    settings = read(monkeypatch, {"TWILIO_URGENT_FROM": "MG2"})
+    assert (settings.sender, settings.urgent_sender) == ("+15055550100", "MG2")
+
+
+async def test_a_school_with_two_numbers_has_two_lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given = {**TWILIO, "TWILIO_URGENT_FROM": "+15055550190", "CHANNELS": "live", "DATABASE_URL": f"sqlite:///{tmp_path}/puente.db"}
+    async with open_hub(read(monkeypatch, given), fresh=True) as hub:
+        assert sorted(hub.channels) == sorted(hub.paces) == ["sms", "sms-urgent"]
+
+
+@pytest.mark.parametrize(("given", "budget"), [(None, 3), ("1", 1), ("0", None), ("100", 100)])
+def test_a_family_gets_three_texts_a_week_unless_the_school_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, budget: int | None
+) -> None:
+    settings = read(monkeypatch, {"WEEKLY_TEXTS": given} if given else {})
+    assert school_of(settings).weekly_texts == budget

@@ -7,6 +7,7 @@ A term reads like `group:3B`, `grade:5`, `student:S-17`, `guardian:G-4`, `school
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import (
     ColumnElement,
@@ -115,40 +116,51 @@ def addressed(audience: Audience, policy: Policy, senders: Collection[str], *, p
     `senders` are the lines that the school has: its channels, and `sms-urgent` where emergencies have a line of their own.
     """
     wanted = recipients(audience, policy, per_student=per_student).subquery()
-    best = best_contacts(senders, policy).subquery()
-    chosen = and_(best.c.person_id == wanted.c.person_id, best.c.place == 1, wanted.c.contact_id.is_(None))
-    return (
+    # Numbered behind the join: to number all contacts of a district first would cost each answer to one family as much.
+    place = func.row_number().over(
+        partition_by=(wanted.c.person_id, wanted.c.student_id, wanted.c.contact_id),
+        order_by=(col(Contact.position), col(Contact.id)),
+    )
+    numbered = (
         select(
             wanted.c.person_id,
-            col(Contact.id).label("contact_id"),
             wanted.c.student_id,
+            col(Contact.id).label("contact_id"),
             col(Contact.channel),
+            col(Contact.timezone).label("number_in"),
             sender(senders, policy).label("sender"),
+            place.label("place"),
+        )
+        .join(Contact, col(Contact.person_id) == wanted.c.person_id)
+        .where(usable(senders, policy), or_(wanted.c.contact_id.is_(None), wanted.c.contact_id == col(Contact.id)))
+        .subquery()
+    )
+    return (
+        select(
+            numbered.c.person_id,
+            numbered.c.contact_id,
+            numbered.c.student_id,
+            numbered.c.channel,
+            numbered.c.sender,
             col(Person.language),
             col(Person.timezone).label("lives_in"),
-            col(Contact.timezone).label("number_in"),
+            numbered.c.number_in,
         )
-        .select_from(wanted)
-        .outerjoin(best, chosen)
-        .join(Contact, col(Contact.id) == func.coalesce(wanted.c.contact_id, best.c.id))
-        .join(Person, col(Person.id) == wanted.c.person_id)
-        .where(usable(senders, policy))
+        .join(Person, col(Person.id) == numbered.c.person_id)
+        .where(numbered.c.place == 1)
     )
-
-
-def best_contacts(senders: Collection[str], policy: Policy) -> Select:
-    """SELECT of each person's contacts that can be used, numbered in the order the person prefers (`place` 1 is the best)."""
-    place = func.row_number().over(partition_by=col(Contact.person_id), order_by=(col(Contact.position), col(Contact.id)))
-    return select(col(Contact.id), col(Contact.person_id), place.label("place")).where(usable(senders, policy))
 
 
 def usable(senders: Collection[str], policy: Policy) -> ColumnElement[bool]:
     """Whether a contact may be written to. A STOP to the school's outreach does not close its line for emergencies."""
     works = and_(col(Contact.channel).in_(channels_of(senders)), col(Contact.bad_at).is_(None))
-    if policy.to_stopped:
-        return works
+    return works if policy.to_stopped else and_(works, _stopped_at(senders, policy).is_(None))
+
+
+def _stopped_at(senders: Collection[str], policy: Policy) -> ColumnElement[datetime | None]:
+    """When somebody stopped the line by which a contact would be written to."""
     own_line = col(Contact.channel).in_(emergency_channels(policy, senders))
-    return and_(works, case((own_line, col(Contact.urgent_stopped_at).is_(None)), else_=col(Contact.stopped_at).is_(None)))
+    return case((own_line, col(Contact.urgent_stopped_at)), else_=col(Contact.stopped_at))
 
 
 def staff() -> Select:
@@ -191,12 +203,13 @@ async def unreached(session: AsyncSession, who: CompoundSelect, senders: Collect
             col(Person.name),
             col(Person.language),
             func.count(col(Contact.id)),
-            func.count(col(Contact.stopped_at)),
+            func.count(_stopped_at(senders, policy)),
             func.count(col(Contact.bad_at)),
         )
-        .select_from(Person)
+        .select_from(wanted)
+        .join(Person, col(Person.id) == wanted.c.person_id)
         .outerjoin(Contact, col(Contact.person_id) == col(Person.id))
-        .where(col(Person.id).in_(select(wanted.c.person_id).where(~reached.correlate(wanted))))
+        .where(~reached.correlate(wanted))
         .group_by(col(Person.id), col(Person.name), col(Person.language))
         .order_by(col(Person.id))
     )

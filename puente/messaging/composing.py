@@ -402,12 +402,14 @@ async def _release(session: AsyncSession, message_id: int, senders: Collection[s
         )  # fmt: skip
         await database.add_once(session, task)
     kind = TaskKind.answer if message.kind is Kind.reply else TaskKind.call
-    for person in missed:
-        task = Task(
+    calls = [
+        Task(
             key=f"{kind}:{message_id}:{person.person_id}", kind=kind, reason=person.reason, message_id=message_id,
             person_id=person.person_id, language=person.language, created_at=at,
-        )  # fmt: skip
-        await database.add_once(session, task)
+        )
+        for person in missed
+    ]  # fmt: skip
+    await database.add_all_once(session, calls)
     log.info(
         "message.released", message=message_id, kind=message.kind.value, deliveries=enqueued.deliveries, saved=enqueued.saved,
         untranslated=len(untranslated), unreached=len(missed),

@@ -167,7 +167,11 @@ class Desk:
         async with self.sessions.begin() as session:
             strays = await outbox.claim_strays(session, at, BATCH, self.channels)
         if strays:
-            await self._word(strays, at)
+            doubtful = await self._word(strays, at)
+            unsure = Refused(UNSURE, Trouble.unsure)
+            async with self.sessions.begin() as session:
+                steps = [next_step(_id(work), unsure, work.attempts, at, work.expires_at) for work in doubtful]
+                await self._write_down(session, steps, at)
         return len(strays)
 
     async def hand(self, works: Sequence[Work]) -> list[Work]:
@@ -193,6 +197,7 @@ class Desk:
         at = self.now()
         async with self.sessions.begin() as session:
             await self._write_down(session, [answer.settlement for answer in answers], at)
+            await self._hear_what_came_first(session, answers, at)
             introduced = [a.work.contact_id for a in answers if a.work.introduces and isinstance(a.outcome, Sent)]
             if introduced:  # a family is told once how to stop, so most batches have none
                 await session.execute(
@@ -242,6 +247,18 @@ class Desk:
                     await digests.take_apart(session, work.digest_id, at)
         return go
 
+    async def _hear_what_came_first(self, session: AsyncSession, answers: Sequence[Answer], at: datetime) -> None:
+        """A later try's failure may be told before its answer came, when nobody could say yet which try it was of."""
+        retried = {a.settlement.delivery_id: a.settlement for a in answers if a.settlement.ref and a.settlement.attempts > 1}
+        if not retried:
+            return
+        failed = await outbox.told_already(session, {delivery_id: step.ref or "" for delivery_id, step in retried.items()})
+        for delivery_id, code in failed.items():
+            failure = Retry("The carrier could not deliver the text.", times=1, code=code)
+            step = next_step(delivery_id, failure, retried[delivery_id].attempts, at)
+            if await outbox.fall_back(session, step, retried[delivery_id].ref or "") and step.failure:
+                await failures.follow_up(session, delivery_id, step.failure, self.channels, at)
+
     async def _write_down(self, session: AsyncSession, settlements: Sequence[Settlement], at: datetime) -> None:
         await outbox.settle(session, settlements, at)
         for settlement in settlements:
@@ -290,23 +307,23 @@ class Desk:
     def _reason_to_stay(self, envelope: wording.Envelope, zones: tuple[ZoneInfo, ...], at: datetime) -> NotSent | None:
         message, policy = envelope.message, POLICIES[envelope.message.kind]
         if message.state is MessageState.cancelled:
-            return NotSent(Settlement(envelope.delivery_id, State.cancelled, reason="It was cancelled."))
+            return NotSent(_stays(envelope, State.cancelled, "It was cancelled."))
         if message.state is MessageState.paused:
-            return NotSent(Settlement(envelope.delivery_id, State.held, reason=failures.FILTERED))
+            return NotSent(_stays(envelope, State.held, failures.FILTERED))
         stopped_at = envelope.urgent_stopped_at if envelope.sender.endswith(URGENT) else envelope.stopped_at
         if stopped_at and not policy.to_stopped:
-            return NotSent(Settlement(envelope.delivery_id, State.cancelled, reason=consent.ASKED_TO_STOP))
+            return NotSent(_stays(envelope, State.cancelled, consent.ASKED_TO_STOP))
         if envelope.student_id and envelope.rights not in enough(policy.rights):
-            return NotSent(Settlement(envelope.delivery_id, State.cancelled, reason=NO_RIGHT))
+            return NotSent(_stays(envelope, State.cancelled, NO_RIGHT))
         if message.expires_at and message.expires_at <= at:
             # Nobody is asked to call: what is of no more use in writing is of none by telephone.
             late = message.id if message.kind is Kind.digest else None
-            return NotSent(Settlement(envelope.delivery_id, State.failed, reason=TOO_LATE), late)
+            return NotSent(_stays(envelope, State.failed, TOO_LATE), late)
         if zones and (opens := hours.next_open(at, zones)) > at:
             if message.expires_at and message.expires_at <= opens:
                 late = message.id if message.kind is Kind.digest else None
-                return NotSent(Settlement(envelope.delivery_id, State.failed, reason=NIGHT), late)
-            return NotSent(Settlement(envelope.delivery_id, State.queued, due_at=opens))
+                return NotSent(_stays(envelope, State.failed, NIGHT), late)
+            return NotSent(_stays(envelope, State.queued, due_at=opens))
         if envelope.bad_at:
             return _fails(envelope, Refused(envelope.bad_reason or "The address on file does not work.", Trouble.bad_address))
         if envelope.sender not in self.channels:
@@ -355,7 +372,8 @@ class Lane:
                     claiming = asyncio.create_task(self._desk.claim(self.name, self._pace))
                     claiming.add_done_callback(lambda _: self._news.set())
                 if not await self._hand_over() and (claiming or self._waiting or self._flying or more):
-                    await self._wait(None if claiming else look_at - clock())
+                    full = len(self._waiting) >= TOGETHER
+                    await self._wait(None if claiming or full else look_at - clock())
             return handled
         finally:
             await self._come_to_rest(claiming, settling)
@@ -466,7 +484,7 @@ class Lane:
     async def _wait(self, seconds: float | None) -> None:
         """Until there is news, or until it is time for the next text of a paced line, or to look for more."""
         until = [seconds] if seconds is not None else []
-        if self._waiting and (go_at := self._waiting[0].go_at):
+        if self._waiting and len(self._flying) < TOGETHER + AT_ONCE and (go_at := self._waiting[0].go_at):
             until.append((go_at - NEXT - self._desk.now()).total_seconds())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), max(min(until), 0.0) if until else None)
@@ -497,6 +515,16 @@ def _fresh(work: Work, at: datetime) -> Work:
     return replace(work, outgoing=replace(work.outgoing, seconds_left=int((work.expires_at - at).total_seconds())))
 
 
+def _stays(
+    envelope: wording.Envelope,
+    state: State,
+    reason: str | None = None,
+    *,
+    due_at: datetime | None = None,
+    failure: Refused | None = None,
+) -> Settlement:
+    return Settlement(envelope.delivery_id, state, envelope.attempts, reason=reason, due_at=due_at, failure=failure)
+
+
 def _fails(envelope: wording.Envelope, failure: Refused) -> NotSent:
-    settlement = Settlement(envelope.delivery_id, State.failed, reason=failure.reason, failure=failure)
-    return NotSent(settlement)
+    return NotSent(_stays(envelope, State.failed, failure.reason, failure=failure))

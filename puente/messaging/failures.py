@@ -57,7 +57,9 @@ async def follow_up(session: AsyncSession, delivery_id: int, failure: Failure, s
         and message.state is MessageState.released
         and await outbox.enqueue_next(session, delivery, policy, senders, at)
     )
-    await _ask_for_help(session, delivery, failure.trouble, reason, at, reached=reached)
+    unheard = failure.trouble is Trouble.landline or not reached
+    call = unheard and message.state is not MessageState.cancelled  # nobody need hear of that any more
+    await _ask_for_help(session, delivery, failure.trouble, reason, at, call=call)
 
 
 async def arrived_after_all(session: AsyncSession, delivery_id: int, at: datetime) -> None:
@@ -72,6 +74,12 @@ async def arrived_after_all(session: AsyncSession, delivery_id: int, at: datetim
     await outbox.take_back(session, others, "It arrived on another contact.")
     key = _call_key(delivery)
     await session.execute(update(Task).where(col(Task.key) == key, col(Task.done_at).is_(None)).values(done_at=at))
+
+
+async def mark(session: AsyncSession, delivery: Delivery, failure: Failure, at: datetime) -> None:
+    """What a failure says of the number is true whichever try it was of."""
+    contact = await session.get_one(Contact, delivery.contact_id)
+    await _mark(session, contact, delivery, failure, outbox.short(failure.reason) or "", at)
 
 
 async def _mark(session: AsyncSession, contact: Contact, delivery: Delivery, failure: Failure, reason: str, at: datetime) -> None:
@@ -91,14 +99,14 @@ async def _mark(session: AsyncSession, contact: Contact, delivery: Delivery, fai
 
 
 async def _ask_for_help(
-    session: AsyncSession, delivery: Delivery, trouble: Trouble, reason: str, at: datetime, *, reached: bool
+    session: AsyncSession, delivery: Delivery, trouble: Trouble, reason: str, at: datetime, *, call: bool
 ) -> None:
     """The task that a failure leaves: what is wrong with the contact, or a call where no contact is left to try."""
     if trouble is Trouble.bad_address:
         await _ask(session, f"repair:{delivery.contact_id}", TaskKind.repair, delivery, reason, at)
     elif trouble is Trouble.blocked:
         await _ask(session, f"review:{delivery.contact_id}", TaskKind.review, delivery, reason, at)
-    elif trouble is Trouble.landline or not reached:
+    elif call:
         await _ask(session, _call_key(delivery), TaskKind.call, delivery, reason, at)
 
 

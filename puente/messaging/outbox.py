@@ -22,6 +22,7 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     Result,
+    Subquery,
     and_,
     bindparam,
     case,
@@ -33,6 +34,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    tuple_,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -83,6 +85,10 @@ BEFORE = {
 }
 
 
+# A carrier's words for a text that it could not deliver.
+FAILED = ("failed", "undelivered", "canceled")
+
+
 @dataclass(frozen=True)
 class Enqueued:
     """How many deliveries a message became, and how many families read it in their digest."""
@@ -107,7 +113,8 @@ async def enqueue(
     for the digest at `digest_at`, and those where it is night for the morning."""
     policy = POLICIES[message.kind]
     who = audiences.addressed(message.audience, policy, senders, per_student=per_student).subquery()
-    over = await _over_budget(session, message, school, at, who, per_student=per_student)
+    had = await _had_before(session, message, school, at, per_student=per_student)
+    over = None if had is None else _over(who, had, school, per_student=per_student)
     state = case(
         (who.c.language.in_(held), literal(State.held.value)),
         *([(over, literal(State.saved.value))] if over is not None else []),
@@ -119,6 +126,8 @@ async def enqueue(
         who.c.person_id, who.c.contact_id, who.c.student_id, who.c.channel, who.c.sender, who.c.language, literal(message.id),
         state, literal(policy.priority), due_at, literal(0), literal(False), literal(0),
     ).where(who.c.contact_id > 0)  # fmt: skip  # SQLite takes ON CONFLICT for the ON of a join where no WHERE stands between
+    if had is not None:
+        source = source.outerjoin_from(who, had, had.c.person_id == who.c.person_id)
     columns = (
         "person_id", "contact_id", "student_id", "channel", "sender", "language", "message_id",
         "state", "priority", "due_at", "attempts", "in_doubt", "parts",
@@ -131,10 +140,11 @@ async def count_over_budget(
     session: AsyncSession, message: Message, addressed: Any, school: School, at: datetime, *, per_student: bool
 ) -> int:
     """How many of these texts would wait for their family's digest."""
-    over = await _over_budget(session, message, school, at, addressed, per_student=per_student)
-    if over is None:
+    had = await _had_before(session, message, school, at, per_student=per_student)
+    if had is None:
         return 0
-    counted = select(over.label("over")).select_from(addressed).subquery()
+    over = _over(addressed, had, school, per_student=per_student)
+    counted = select(over.label("over")).select_from(addressed).outerjoin(had, had.c.person_id == addressed.c.person_id).subquery()
     return await session.scalar(select(func.count()).where(counted.c.over)) or 0
 
 
@@ -178,7 +188,9 @@ async def release_held(
     saved = 0
     if POLICIES[message.kind].budgeted and school.weekly_texts is not None:
         await _lock(session, BUDGET_LOCK)
-        over = _texts_this_week(DELIVERIES.c.person_id, school, at) + _held_up_to_this(message) > school.weekly_texts
+        had = _texts_this_week(school, at)
+        texts = select(had.c.texts).where(had.c.person_id == DELIVERIES.c.person_id).scalar_subquery()
+        over = func.coalesce(texts, 0) + _held_up_to_this(message) > school.weekly_texts
         family = audiences.of_family(DELIVERIES.c.person_id)
         later = waiting.where(over, family).values(state=State.saved, due_at=digest_at, reason=None)
         saved = changed(await session.execute(later.execution_options(synchronize_session=False)))
@@ -294,7 +306,7 @@ async def settle(session: AsyncSession, settlements: Sequence[Settlement], at: d
             await session.execute(_TAKEN[state], [{**row, "now": at} for row in taken])
     others = [
         {
-            "row_id": s.delivery_id, "new_state": s.state, "new_reason": short(s.reason),
+            "row_id": s.delivery_id, "attempt": s.attempts, "new_state": s.state, "new_reason": short(s.reason),
             "new_code": s.code or (NO_CODE if s.failure else None), "new_due_at": s.due_at, "new_in_doubt": s.in_doubt,
             "queued_again": s.state is State.queued,
         }
@@ -331,7 +343,11 @@ def _taken_as(state: State) -> Update:
 _TAKEN = {state: _taken_as(state) for state in (State.sent, State.delivered)}
 _NOT_TAKEN = (
     update(DELIVERIES)
-    .where(DELIVERIES.c.id == bindparam("row_id"), DELIVERIES.c.state == State.sending)
+    .where(
+        DELIVERIES.c.id == bindparam("row_id"),
+        DELIVERIES.c.state == State.sending,
+        DELIVERIES.c.attempts == bindparam("attempt"),  # an answer that was kept too long says nothing of the next try
+    )
     .values(
         state=bindparam("new_state"),
         reason=bindparam("new_reason"),
@@ -357,9 +373,11 @@ async def advance(session: AsyncSession, report: Report, at: datetime) -> Moved 
     state = State(report.state)
     # What we gave up without an answer, the carrier may have taken all the same.
     given_up = and_(col(Delivery.state) == State.failed, col(Delivery.ref).is_(None))
+    # "Sent" after "failed", of the same text, is old news: it may not hide that, nor what becomes of the next try.
+    old_news = failed_before(report) if state is State.sent else false()
     result = await session.execute(
         update(Delivery)
-        .where(reported(report), or_(col(Delivery.state).in_(BEFORE[state]), given_up))
+        .where(reported(report), or_(col(Delivery.state).in_(BEFORE[state]), given_up), ~old_news)
         .values(
             state=state,
             ref=func.coalesce(col(Delivery.ref), report.ref),
@@ -382,6 +400,26 @@ def reported(report: Report) -> ColumnElement[bool]:
     return and_(mine, col(Delivery.channel) == report.channel)
 
 
+def failed_before(report: Report) -> ColumnElement[bool]:
+    """Whether the carrier has told before that it could not deliver this very text. It does so in several words."""
+    return exists().where(
+        col(Receipt.delivery_id) == col(Delivery.id),
+        col(Receipt.ref) == report.ref,
+        or_(col(Receipt.code).is_not(None), col(Receipt.state).in_(FAILED)),
+    )
+
+
+async def told_already(session: AsyncSession, refs: Mapping[int, str]) -> dict[int, str | None]:
+    """Of these deliveries, by id with what the carrier took them as, those that it has failed already: with its code."""
+    rows = await session.execute(
+        select(col(Receipt.delivery_id), col(Receipt.code)).where(
+            tuple_(col(Receipt.delivery_id), col(Receipt.ref)).in_(list(refs.items())),
+            or_(col(Receipt.code).is_not(None), col(Receipt.state).in_(FAILED)),
+        )
+    )
+    return {delivery_id: code for delivery_id, code in rows if delivery_id}
+
+
 async def fall_back(session: AsyncSession, settlement: Settlement, ref: str) -> bool:
     """Write down that the carrier could not deliver what it had taken as `ref`: queued for another try, or failed."""
     moved = await session.execute(
@@ -389,8 +427,8 @@ async def fall_back(session: AsyncSession, settlement: Settlement, ref: str) -> 
         .where(
             col(Delivery.id) == settlement.delivery_id,
             col(Delivery.state).in_([State.sending, State.sent]),
-            # An earlier attempt that failed says nothing of the one under way.
-            or_(col(Delivery.ref).is_(None), col(Delivery.ref) == ref),
+            # An earlier attempt that failed says nothing of the one under way. Which of several it was, the answer tells.
+            or_(and_(col(Delivery.ref).is_(None), col(Delivery.attempts) <= 1), col(Delivery.ref) == ref),
         )
         .values(
             state=settlement.state, ref=ref, reason=short(settlement.reason), code=settlement.code or NO_CODE,
@@ -552,10 +590,10 @@ async def _opening(session: AsyncSession, who: Any, policy: Policy, school: Scho
     return case(*cases, else_=otherwise) if cases else otherwise
 
 
-async def _over_budget(
-    session: AsyncSession, message: Message, school: School, at: datetime, who: Any, *, per_student: bool
-) -> ColumnElement[bool] | None:
-    """Whether a recipient has had the texts of this week already; None where nobody can have."""
+async def _had_before(
+    session: AsyncSession, message: Message, school: School, at: datetime, *, per_student: bool
+) -> Subquery | None:
+    """The texts of this week, where anybody can have had too many of them. What follows from it is decided under one lock."""
     if not POLICIES[message.kind].budgeted or school.weekly_texts is None:
         return None
     await _lock(session, BUDGET_LOCK)
@@ -565,42 +603,40 @@ async def _over_budget(
     messages, about_children = (await session.execute(others)).one()
     if not per_student and not about_children and messages < school.weekly_texts:
         return None
-    place = func.row_number().over(partition_by=who.c.person_id, order_by=who.c.student_id) if per_student else literal(1)
-    over = _texts_this_week(who.c.person_id, school, at) + place > school.weekly_texts
-    return and_(over, audiences.of_family(who.c.person_id))
+    return _texts_this_week(school, at)
 
 
-def _texts_this_week(person: ColumnElement[Any], school: School, at: datetime) -> ColumnElement[int]:
-    """How many budgeted texts somebody has had in this week of the school, or is about to get."""
-    had, theirs = aliased(Delivery), aliased(Contact)
-    counted = (
-        select(func.count())
-        .select_from(theirs)
-        .join(had, col(had.contact_id) == col(theirs.id))
-        .join(Message, col(Message.id) == col(had.message_id))
+def _texts_this_week(school: School, at: datetime) -> Subquery:
+    """person_id, texts: how many budgeted texts somebody has had in this week of the school, or is about to get."""
+    return (
+        select(col(Delivery.person_id), func.count().label("texts"))
         .where(
-            col(theirs.person_id) == person,
-            col(had.state).in_([State.queued, State.sending, State.sent, State.delivered]),
-            _this_week(school, at),
+            col(Delivery.message_id).in_(select(col(Message.id)).where(_this_week(school, at))),
+            col(Delivery.state).in_([State.queued, State.sending, State.sent, State.delivered]),
         )
+        .group_by(col(Delivery.person_id))
+        .subquery()
     )
-    return counted.correlate_except(had, theirs, Message).scalar_subquery()
 
 
 def _held_up_to_this(message: Message) -> ColumnElement[int]:
     """Which of the message's held texts to somebody a delivery is: of those about two children one may be over."""
-    held, theirs = aliased(Delivery), aliased(Contact)
-    counted = (
-        select(func.count())
-        .select_from(theirs)
-        .join(held, and_(col(held.contact_id) == col(theirs.id), col(held.message_id) == message.id))
-        .where(
-            col(theirs.person_id) == DELIVERIES.c.person_id,
-            col(held.state) == State.held,
-            col(held.id) <= DELIVERIES.c.id,
-        )
+    held = aliased(Delivery)
+    counted = select(func.count()).where(
+        col(held.message_id) == message.id,
+        col(held.person_id) == DELIVERIES.c.person_id,
+        col(held.state) == State.held,
+        col(held.id) <= DELIVERIES.c.id,
     )
-    return counted.correlate_except(held, theirs).scalar_subquery()
+    return counted.correlate_except(held).scalar_subquery()
+
+
+def _over(who: Any, had: Subquery, school: School, *, per_student: bool) -> ColumnElement[bool]:
+    """Whether a recipient has had the texts of this week already. Of several about their children, the first ones go."""
+    assert school.weekly_texts is not None
+    place = func.row_number().over(partition_by=who.c.person_id, order_by=who.c.student_id) if per_student else literal(1)
+    over = func.coalesce(had.c.texts, 0) + place > school.weekly_texts
+    return and_(over, audiences.of_family(who.c.person_id))
 
 
 def _this_week(school: School, at: datetime) -> ColumnElement[bool]:

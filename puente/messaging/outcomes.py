@@ -21,10 +21,14 @@ DOUBT = timedelta(seconds=30)
 
 @dataclass(frozen=True)
 class Settlement:
-    """What became of one attempt: the row's new state, and when it is due again if it is. `failure` is set where it failed."""
+    """What became of one attempt: the row's new state, and when it is due again if it is. `failure` is set where it failed.
+
+    `attempts` is which attempt it is about: an answer that comes when the next is under way says nothing of that one.
+    """
 
     delivery_id: int
     state: State
+    attempts: int
     ref: str | None = None
     reason: str | None = None
     code: str | None = None
@@ -37,29 +41,29 @@ def next_step(delivery_id: int, outcome: Outcome, attempts: int, at: datetime, e
     """What an answer means. `attempts` counts the one just made; a try that would come after `expires_at` is not made."""
     match outcome:
         case Sent(ref, arrived):
-            return Settlement(delivery_id, State.delivered if arrived else State.sent, ref=ref)
+            return Settlement(delivery_id, State.delivered if arrived else State.sent, attempts, ref=ref)
         case Refused():
-            return _failed(delivery_id, outcome)
+            return _failed(delivery_id, outcome, attempts)
         case Retry(maybe_sent=True):
             # It stays claimed: its receipt may still come, and only then is the channel asked.
             due_at = at + max(outcome.after or DOUBT, DOUBT)
-            return Settlement(delivery_id, State.sending, reason=outcome.reason, code=outcome.code, due_at=due_at, in_doubt=True)
+            return Settlement(delivery_id, State.sending, attempts, None, outcome.reason, outcome.code, due_at, in_doubt=True)
         case Retry():
             due_at = at + _wait(outcome, attempts)
             if _patience_ends(outcome, attempts):
-                return _failed(delivery_id, Refused(_gave_up(outcome, attempts), outcome.finally_, outcome.code))
+                return _failed(delivery_id, Refused(_gave_up(outcome, attempts), outcome.finally_, outcome.code), attempts)
             if expires_at and expires_at <= at:
                 # Nobody is asked to call: what is of no more use in writing is of none by telephone.
-                return Settlement(delivery_id, State.failed, reason=TOO_LATE)
+                return Settlement(delivery_id, State.failed, attempts, reason=TOO_LATE)
             if expires_at and due_at >= expires_at:
-                return _failed(delivery_id, Refused(outcome.reason, outcome.finally_, outcome.code))
-            return Settlement(delivery_id, State.queued, reason=outcome.reason, code=outcome.code, due_at=due_at)
+                return _failed(delivery_id, Refused(outcome.reason, outcome.finally_, outcome.code), attempts)
+            return Settlement(delivery_id, State.queued, attempts, None, outcome.reason, outcome.code, due_at)
         case _:
             assert_never(outcome)
 
 
-def _failed(delivery_id: int, failure: Refused) -> Settlement:
-    return Settlement(delivery_id, State.failed, reason=failure.reason, code=failure.code, failure=failure)
+def _failed(delivery_id: int, failure: Refused, attempts: int) -> Settlement:
+    return Settlement(delivery_id, State.failed, attempts, None, failure.reason, failure.code, failure=failure)
 
 
 def _wait(retry: Retry, attempts: int) -> timedelta:

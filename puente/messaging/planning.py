@@ -28,7 +28,6 @@ CANCELLED = "It was cancelled."
 # What no carrier has ever had. Where it has, it may still deliver it, also where it said no at first.
 NEVER_LEFT = and_(
     or_(outbox.WAITING, col(Delivery.state) == State.cancelled),
-    col(Delivery.sent_at).is_(None),
     ~exists().where(col(Receipt.delivery_id) == col(Delivery.id)),
 )
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 import structlog
-from sqlalchemy import exists, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -47,15 +47,18 @@ async def _note_failure(session: AsyncSession, report: Report, lines: Collection
         await session.execute(
             select(Delivery, col(Message.expires_at))
             .join(Message, col(Message.id) == col(Delivery.message_id))
-            .where(outbox.reported(report))
+            .where(outbox.reported(report), ~outbox.failed_before(report))
             .with_for_update(of=Delivery)
         )
     ).first()
-    if row is None or await _heard_before(session, row[0], report):
+    if row is None:
         return None
     delivery, expires_at = row
     step = next_step(delivery.id or 0, report.failure, max(delivery.attempts, 1), at, expires_at)
     if not await outbox.fall_back(session, step, report.ref):
+        if delivery.state is State.sending and delivery.ref is None:
+            # Of this try or an earlier one: its answer will tell, and dispatch looks here then.
+            await failures.mark(session, delivery, report.failure, at)
         return None
     if isinstance(report.failure, Retry) and senders.asks_for_rest(report.failure):
         await senders.rest(session, delivery.sender, report.failure, at)
@@ -63,12 +66,6 @@ async def _note_failure(session: AsyncSession, report: Report, lines: Collection
         session.expire(delivery)  # the statement has moved it
         await failures.follow_up(session, step.delivery_id, step.failure, lines, at)
     return step.delivery_id
-
-
-async def _heard_before(session: AsyncSession, delivery: Delivery, report: Report) -> bool:
-    """The same failure of the same attempt, told again after the delivery has gone on."""
-    same = (col(Receipt.delivery_id) == delivery.id, col(Receipt.ref) == report.ref, col(Receipt.state) == report.status)
-    return bool(await session.scalar(select(exists().where(*same))))
 
 
 async def _known(session: AsyncSession, report: Report) -> int | None:

@@ -36,9 +36,12 @@ def open_engine(url: str) -> AsyncEngine:
         parsed = parsed.set(drivername=DRIVERS[parsed.drivername.split("+")[0]])
     except (ArgumentError, KeyError):
         raise BadDatabaseUrl(BadDatabaseUrl.__doc__) from None
+    sqlite = parsed.drivername.startswith("sqlite")
+    # SQLite has one writer at a time: whoever waits for it does so here, and not in a thread that holds a connection.
+    pool: dict[str, Any] = {"pool_size": 1, "max_overflow": 0} if sqlite else {"pool_pre_ping": True}
     # An error of the database would otherwise quote what it was given: names, numbers, texts.
-    engine = create_async_engine(parsed, hide_parameters=True, pool_pre_ping=parsed.drivername.startswith("postgresql"))
-    if parsed.drivername.startswith("sqlite"):
+    engine = create_async_engine(parsed, hide_parameters=True, **pool)
+    if sqlite:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_immediate)
     return engine
@@ -52,6 +55,13 @@ def insert_once(session: AsyncSession, table: Any) -> Any:
     """INSERT that leaves alone what a unique constraint knows already, in the database's own words."""
     postgresql = session.get_bind().dialect.name == "postgresql"
     return (postgresql_insert if postgresql else sqlite_insert)(table)
+
+
+async def add_all_once(session: AsyncSession, rows: Sequence[SQLModel]) -> None:
+    """Add rows of one table, each unless a unique constraint says that it is there."""
+    if rows:
+        statement = insert_once(session, type(rows[0])).on_conflict_do_nothing()
+        await session.execute(statement, [row.model_dump(exclude={"id"}) for row in rows])
 
 
 def padded(ids: Sequence[int]) -> list[int]:

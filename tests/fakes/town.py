@@ -51,6 +51,19 @@ T-1,Ms. Ortiz,teacher,en,+15755550102,3B
 """
 
 
+def living_where(hour: int, families: str = FAMILIES) -> str:
+    """The same families, where it is this hour now: for what runs in a process of its own, with the real time."""
+    zone = zone_where(hour)
+    header, *rows = families.splitlines()
+    return "\n".join([f"{header},timezone", *(f"{row},{zone}" for row in rows), ""])
+
+
+def zone_where(hour: int) -> str:
+    """A time zone in which it is this hour now."""
+    ahead = (hour - datetime.now(UTC).hour + 11) % 24 - 11
+    return f"Etc/GMT{-ahead:+d}"  # written the other way round: Etc/GMT-3 is three hours ahead
+
+
 def folded(text: str) -> str:
     """A text without the accents that may be left off to save an SMS segment."""
     return text.translate(gsm7.FOLDED)
@@ -140,9 +153,10 @@ class Town:
 
 @asynccontextmanager
 async def open_town(
-    url: str, folder: Path, *, families: str = FAMILIES, webhooks: bool = True, packs: Path | None = None
+    url: str, folder: Path, *, families: str = FAMILIES, webhooks: bool = True, packs: Path | None = None, own_line: bool = False
 ) -> AsyncIterator[Town]:
-    """`url` is of a migrated database. Without `webhooks` the school has no address of its own, and Telegram is polled."""
+    """`url` is of a migrated database. Without `webhooks` the school has no address of its own, and Telegram is polled. With
+    `own_line` it has a second number, for emergencies."""
     clock = Clock()
     with socket.create_server(("127.0.0.1", 0)) as door:
         address = f"http://127.0.0.1:{door.getsockname()[1]}"
@@ -151,7 +165,7 @@ async def open_town(
                 _env_file=None,  # type: ignore[call-arg]
                 database_url=url, channels="live", school_name="Mesa Vista School", packs_dir=str(packs or folder / "packs"),
                 twilio_account_sid=twilio.account_sid, twilio_auth_token=twilio.auth_token,  # type: ignore[arg-type]
-                twilio_from=twilio.number, twilio_api_url=twilio.url,
+                twilio_from=twilio.number, twilio_urgent_from=twilio.urgent_number if own_line else None, twilio_api_url=twilio.url,
                 telegram_token=telegram.token, telegram_api_url=telegram.url,  # type: ignore[arg-type]
                 public_url=address if webhooks else None,
             )  # fmt: skip

@@ -5,6 +5,7 @@ async with FakeTwilio() as twilio:
     twilio.next(TOO_MANY, times=2)          # the next two creates are answered 429
     twilio.always("+15055550199", STOPPED)  # this number answers so every time
     twilio.limit = 3                        # segments a second from one sender; what is over is answered 429, and counted
+    twilio.latency = 0.02                   # seconds that a request is on its way, and its answer again
     twilio.accepted                         # the messages it took, oldest first
     await twilio.callback(sid, "delivered") # a signed status callback, to the message's StatusCallback
     await twilio.hears(url, "+15055550123", "gracias")  # a signed inbound message, to our webhook
@@ -102,6 +103,7 @@ class FakeTwilio(Loopback):
         self.lists: list[MultiDict[str]] = []
         self.limit: int | None = None
         self.too_many = 0
+        self.latency = 0.0
         self.stopped: set[str] = set()
         self.release = asyncio.Event()
         self.arrived = asyncio.Event()
@@ -226,6 +228,8 @@ class FakeTwilio(Loopback):
         if refusal := self._stranger(request):
             return refusal
         form = MultiDict((name, str(value)) for name, value in (await request.post()).items())
+        if self.latency:
+            await asyncio.sleep(self.latency)
         self.requests.append(form)
         self.arrived.set()
         answer = self._always.get(form.get("To", "")) or (self._next.popleft() if self._next else None)
@@ -240,6 +244,8 @@ class FakeTwilio(Loopback):
             await self.callback(message.sid, self.callback_first)
         if answer:
             return await self._hang_or_drop(request, answer.takes)
+        if self.latency:
+            await asyncio.sleep(self.latency)
         return web.json_response(self._resource(message), status=201)
 
     async def _hang_or_drop(self, request: web.Request, takes: Takes) -> web.StreamResponse:

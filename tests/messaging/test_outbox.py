@@ -52,7 +52,7 @@ async def settle(hub: Hub, *settlements: Settlement) -> None:
 async def advance(hub: Hub, delivery_id: int | None, ref: str, state: str, reason: str | None = None) -> int | None:
     async with hub.sessions.begin() as session:
         if state == "failed":
-            step = Settlement(delivery_id or (await only(hub)).id or 0, State.failed, reason=reason)
+            step = Settlement(delivery_id or (await only(hub)).id or 0, State.failed, 1, reason=reason)
             return step.delivery_id if await outbox.fall_back(session, step, ref) else None
         moved = await outbox.advance(session, Report("sms", ref, state, state, delivery_id), hub.at)
         return moved.delivery_id if moved else None
@@ -161,7 +161,7 @@ async def test_two_who_claim_at_the_same_time_never_get_the_same_row(hub: Hub) -
 async def test_settling_after_an_early_report_does_not_go_back_but_keeps_what_was_said(hub: Hub) -> None:
     delivery_id = await one_in_flight(hub)
     assert await advance(hub, delivery_id, "SM1", "delivered") == delivery_id
-    await settle(hub, Settlement(delivery_id, State.sent, ref="SM1"))
+    await settle(hub, Settlement(delivery_id, State.sent, 1, ref="SM1"))
     delivery = await only(hub)
     assert (delivery.state, delivery.ref) == (State.delivered, "SM1")
     assert delivery.sent_at == delivery.delivered_at == hub.at
@@ -170,7 +170,7 @@ async def test_settling_after_an_early_report_does_not_go_back_but_keeps_what_wa
 async def test_a_try_that_failed_here_does_not_undo_what_was_reported_meanwhile(hub: Hub) -> None:
     delivery_id = await one_in_flight(hub)
     await advance(hub, delivery_id, "SM1", "sent")
-    await settle(hub, Settlement(delivery_id, State.queued, reason="Twilio did not answer in time.", due_at=hub.at))
+    await settle(hub, Settlement(delivery_id, State.queued, 1, reason="Twilio did not answer in time.", due_at=hub.at))
     delivery = await only(hub)
     assert (delivery.state, delivery.due_at, delivery.ref, delivery.in_doubt) == (State.sent, None, "SM1", False)
     hub.wait(hours=1)
@@ -179,7 +179,7 @@ async def test_a_try_that_failed_here_does_not_undo_what_was_reported_meanwhile(
 
 async def test_a_late_sent_does_not_undo_delivered(hub: Hub) -> None:
     delivery_id = await one_in_flight(hub)
-    await settle(hub, Settlement(delivery_id, State.sent, ref="SM1"))
+    await settle(hub, Settlement(delivery_id, State.sent, 1, ref="SM1"))
     assert await advance(hub, delivery_id, "SM1", "delivered") == delivery_id
     assert await advance(hub, delivery_id, "SM1", "sent") is None
     assert await advance(hub, delivery_id, "SM1", "failed") is None
@@ -188,7 +188,7 @@ async def test_a_late_sent_does_not_undo_delivered(hub: Hub) -> None:
 
 async def test_delivered_may_follow_failed(hub: Hub) -> None:
     delivery_id = await one_in_flight(hub)
-    await settle(hub, Settlement(delivery_id, State.sent, ref="SM1"))
+    await settle(hub, Settlement(delivery_id, State.sent, 1, ref="SM1"))
     assert await advance(hub, None, "SM1", "failed", "The phone could not be reached.") == delivery_id
     assert (await only(hub)).reason == "The phone could not be reached."
     assert await advance(hub, None, "SM1", "sent") is None
@@ -208,7 +208,7 @@ async def test_a_repeated_report_changes_nothing(hub: Hub) -> None:
 
 async def test_a_failed_report_of_an_earlier_attempt_does_not_undo_a_later_one(hub: Hub) -> None:
     delivery_id = await one_in_flight(hub)
-    await settle(hub, Settlement(delivery_id, State.sent, ref="SM2"))
+    await settle(hub, Settlement(delivery_id, State.sent, 1, ref="SM2"))
     assert await advance(hub, delivery_id, "SM1", "failed", "too old") is None
     assert (await only(hub)).state is State.sent
     assert await advance(hub, delivery_id, "SM1", "delivered") == delivery_id, "but it arrived after all"
@@ -222,7 +222,7 @@ async def test_a_report_of_another_channel_moves_nothing(hub: Hub) -> None:
 
 async def test_a_reason_longer_than_its_column_takes_no_batch_with_it(hub: Hub) -> None:
     delivery_id = await one_in_flight(hub)
-    await settle(hub, Settlement(delivery_id, State.failed, reason="long " * 100))
+    await settle(hub, Settlement(delivery_id, State.failed, 1, reason="long " * 100))
     assert (await only(hub)).state is State.failed
 
 
@@ -247,7 +247,7 @@ async def test_what_waits_for_a_contact_is_taken_back_and_what_is_on_its_way_is_
 
 async def test_what_was_taken_back_too_late_still_stands_as_delivered(hub: Hub) -> None:
     delivery_id = await one_in_flight(hub)
-    await settle(hub, Settlement(delivery_id, State.cancelled, reason="This contact asked us to stop."))
+    await settle(hub, Settlement(delivery_id, State.cancelled, 1, reason="This contact asked us to stop."))
     assert await advance(hub, delivery_id, "SM1", "failed") is None
     assert await advance(hub, delivery_id, "SM1", "delivered") == delivery_id
     assert (await only(hub)).state is State.delivered
@@ -261,7 +261,7 @@ async def test_work_waits_for_what_is_due_or_near_and_not_for_what_is_far_off(hu
     assert not await busy()
     delivery_id = await one_in_flight(hub)
     assert await busy()
-    await settle(hub, Settlement(delivery_id, State.queued, due_at=hub.at + timedelta(seconds=30)))
+    await settle(hub, Settlement(delivery_id, State.queued, 1, due_at=hub.at + timedelta(seconds=30)))
     assert await busy()
     await claim_later(hub)
     assert not await busy(), "an hour is too long to wait for"

@@ -134,7 +134,7 @@ async def test_an_old_failure_does_not_send_twice_what_is_under_way(hub: Hub) ->
 
     async def old_news(outgoing: Outgoing) -> None:
         hub.sms.meanwhile = None
-        assert await note(hub, off(delivery, "SM-lost")), "nobody can tell yet that it is of another try"
+        assert not await note(hub, off(delivery, "SM-lost")), "nobody can tell yet which try it is of"
 
     hub.sms.meanwhile = old_news
     hub.sms.script[CAROL] = [Sent("SM-second")]

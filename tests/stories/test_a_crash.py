@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from puente.models import Delivery
+from puente.models import Delivery, Kind
 from tests.fakes import on_sqlite
 from tests.fakes.town import Town, open_town
 from tests.fakes.twilio import HANGS, TAKES_AND_HANGS
@@ -30,7 +30,7 @@ async def requests(town: Town, count: int) -> None:
 async def test_a_killed_worker_costs_nobody_a_text_and_sends_none_twice(migrated_url: str, tmp_path: Path) -> None:
     async with open_town(migrated_url, tmp_path, families=ROSTER) as town:
         town.clock.at = datetime.now(UTC)  # the worker is another process, with the real time
-        await town.write("Hello.", "school")
+        await town.write("Hello.", "school", Kind.urgent)  # which goes out at whatever hour these tests run
         # One batch is answered; in the next, some are taken without a word, and some wait at Twilio's door.
         town.twilio.next(None, times=150)
         for _ in range(25):
@@ -57,7 +57,7 @@ async def test_a_killed_worker_costs_nobody_a_text_and_sends_none_twice(migrated
 async def test_a_worker_that_is_asked_to_stop_writes_down_what_it_has_sent(migrated_url: str, tmp_path: Path) -> None:
     async with open_town(migrated_url, tmp_path, families=ROSTER) as town:
         town.clock.at = datetime.now(UTC)
-        await town.write("Hello.", "school")
+        await town.write("Hello.", "school", Kind.urgent)
         async with town.desk(tmp_path).running("work") as worker:
             await requests(town, 50)
             worker.terminate()

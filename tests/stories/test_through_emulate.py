@@ -11,7 +11,7 @@ from aiohttp import ClientError, ClientSession
 
 from tests.fakes.command import Desk
 from tests.fakes.emulate import Emulate
-from tests.fakes.town import FAMILIES, JOHN, LAN, ROSA, STAFF, folded, said
+from tests.fakes.town import JOHN, LAN, ROSA, STAFF, folded, living_where, said
 
 TEACHER = "+15755550102"
 
@@ -33,8 +33,8 @@ async def test_a_broadcast_and_an_answer_with_the_commands_alone(emulate_program
         }  # fmt: skip
         desk = Desk(tmp_path, settings)
         (tmp_path / "roster").mkdir()
-        (tmp_path / "roster" / "families.csv").write_text(FAMILIES, "utf-8")
-        (tmp_path / "roster" / "staff.csv").write_text(STAFF, "utf-8")
+        (tmp_path / "roster" / "families.csv").write_text(living_where(12), "utf-8")
+        (tmp_path / "roster" / "staff.csv").write_text(living_where(12, STAFF), "utf-8")
         assert (await desk.run("init")).status == 0
         assert (await desk.run("roster", "import", "roster")).status == 0
 

@@ -131,8 +131,8 @@ class CannotTell:
 class Channel(Protocol):
     """A way to an address. `send` never raises for what a vendor may answer; `close` lets go of its connections.
 
-    `look_up` asks the vendor which texts it has that may be an attempt in doubt, made at `since` or soon after: their refs, none
-    for surely not taken, `Retry` when the vendor could not be asked, or `CannotTell`.
+    `look_up` asks the vendor which texts it has that may be an attempt in doubt, made at `since` or soon after: their refs, the
+    oldest first, none for surely not taken, `Retry` when the vendor could not be asked, or `CannotTell`.
     """
 
     name: str

@@ -222,7 +222,7 @@ class TwilioSms:
         return Sent(sid) if sid and isinstance(sid, str) else UNREADABLE
 
     async def look_up(self, outgoing: Outgoing, since: datetime) -> Sequence[str] | Retry | CannotTell:
-        """The ids of all texts at Twilio that may be this one, tried at `since`: to this number, from our sender, with these words.
+        """The ids of all texts at Twilio that may be this one, the oldest first: to this number, from our sender, with these words.
 
         Two deliveries with the same words find each other's texts. `CannotTell` where so much has been written to this number since
         that the attempt lies too far back.
@@ -269,9 +269,9 @@ class TwilioSms:
             except (AttributeError, KeyError, TypeError, ValueError):
                 return UNREADABLE
             if reached or not following:
-                return found
+                return found[::-1]
             url = f"{self._api_url}{following}"
-        return found or CannotTell()
+        return found[::-1] or CannotTell()
 
     def _ours(self, message: dict[str, Any], outgoing: Outgoing) -> bool:
         """Whether this is our text, on its way or arrived. One that failed has reached nobody, and may be sent again."""
