@@ -34,8 +34,9 @@ from puente.translations.translator import Translator
 
 log = structlog.get_logger()
 
-# How many rows are claimed at once, how many are handed over together, and how many requests are open at a channel.
-BATCH, TOGETHER, AT_ONCE = 250, 128, 64
+# How many rows are claimed at once, how many are handed over together, and at how many open requests the next are. What has been
+# handed over is at the channel at once: nothing waits between the last look and the request, where no STOP could reach it.
+BATCH, TOGETHER, AT_ONCE = 250, 64, 64
 
 # Answers are written down when so many have come, or so many seconds after the first of them.
 SETTLE_ROWS, SETTLE_AFTER = 200, 0.03
@@ -223,16 +224,18 @@ class Desk:
         """Promise the line to these texts, one after the other. Of several to one chat, the first goes and the rest wait their
         time."""
         at, doubtful = self.now(), [work for work in works if work.handed_at]
+        until = at + senders.LEAD
         fresh = [work for work in works if not work.handed_at]
         async with self.sessions.begin() as session:
             if pace.per_chat and fresh:
                 firsts = {work.outgoing.to: work for work in reversed(fresh)}
-                free = await senders.reserve_chats(session, fresh[0].channel, list(firsts), pace, at)
+                free = await senders.reserve_chats(session, fresh[0].channel, list(firsts), pace, at, by=until)
                 later = [_id(work) for work in fresh if work.outgoing.to not in free or firsts[work.outgoing.to] is not work]
-                await outbox.give_back(session, later, at + pace.per_chat)
+                await outbox.give_back(session, later, until + pace.per_chat)
                 fresh = [work for work in fresh if _id(work) not in later]
-            moments = await senders.reserve(session, sender, pace, [work.units for work in fresh], at)
-        return [*doubtful, *(replace(work, go_at=moment) for work, moment in zip(fresh, moments, strict=True))]
+            moments = await senders.reserve(session, sender, pace, [work.units for work in fresh], at, until=until)
+            await outbox.give_back(session, [_id(work) for work in fresh[len(moments) :]], at)
+        return [*doubtful, *(replace(work, go_at=moment) for work, moment in zip(fresh, moments, strict=False))]
 
     async def _word(self, claimed: Sequence[int], at: datetime) -> list[Work]:
         async with self.sessions.begin() as session:
@@ -340,7 +343,6 @@ class Lane:
         self._pace = pace
         self._waiting: list[Work] = []
         self._flying: set[asyncio.Task[None]] = set()
-        self._open = asyncio.Semaphore(AT_ONCE)
         self._answers: list[Answer] = []
         self._news = asyncio.Event()  # a claim has come, or there is room to hand over more
         self._landed = asyncio.Event()  # there is an answer to write down
@@ -423,8 +425,7 @@ class Lane:
             await asyncio.sleep(early)
         began = perf_counter()
         try:
-            async with self._open:
-                outcome = await (self._ask_after(work) if work.handed_at else self._channel.send(work.outgoing))
+            outcome = await (self._ask_after(work) if work.handed_at else self._channel.send(work.outgoing))
         except Exception as error:
             # A channel that breaks its promise must not take the other deliveries with it. Without the error's text: it may hold a
             # family's number.

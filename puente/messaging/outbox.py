@@ -272,6 +272,7 @@ async def hand(session: AsyncSession, delivery_ids: Sequence[int], at: datetime)
             exists().where(col(Message.id) == col(Delivery.message_id), col(Message.kind).in_(TO_STOPPED)),
         ),
     )
+    await _hold_contacts(session, delivery_ids)
     leaving = await session.scalars(
         update(Delivery)
         .where(_in_order(*mine), *mine, useful, wanted)
@@ -502,6 +503,17 @@ async def take_back_whole(session: AsyncSession, message_id: int, reason: str) -
         return False
     await take_back(session, mine, reason)
     return True
+
+
+async def _hold_contacts(session: AsyncSession, delivery_ids: Sequence[int]) -> None:
+    """A STOP that is being stored is waited for, and one that comes now waits until it can see what has been marked as leaving.
+
+    SQLite has one writer at a time, and it is this one.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        theirs = select(col(Delivery.contact_id)).where(col(Delivery.id).in_(database.padded(delivery_ids)))
+        held = select(col(Contact.id)).where(col(Contact.id).in_(theirs)).order_by(col(Contact.id)).with_for_update(read=True)
+        await session.execute(held)
 
 
 def _in_order(*where: ColumnElement[bool]) -> ColumnElement[bool]:

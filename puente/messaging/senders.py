@@ -28,7 +28,7 @@ USED = 0.972
 
 # How far ahead a line is promised. Enough to claim and word the next texts meanwhile, little enough that an urgent one hardly
 # waits.
-LEAD = timedelta(seconds=1)
+LEAD = timedelta(milliseconds=500)
 
 # How long a line rests that cannot send at all, where the vendor did not say so itself.
 REST = timedelta(minutes=1)
@@ -88,21 +88,29 @@ async def pause_of(session: AsyncSession, name: str, at: datetime) -> float | No
     return max((row.free_at - LEAD - at).total_seconds(), 0.0) if row.free_at else 0.0
 
 
-async def reserve(session: AsyncSession, name: str, pace: Pace, units: Sequence[int], at: datetime) -> list[datetime]:
-    """Promise the line to these texts, one after the other, and tell when each may go."""
+async def reserve(
+    session: AsyncSession, name: str, pace: Pace, units: Sequence[int], at: datetime, *, until: datetime | None = None
+) -> list[datetime]:
+    """Promise the line to these texts, one after the other, and tell when each may go. No more of them than begin by `until`:
+    another worker may have been promised the line a moment before."""
     row = await session.get_one(Sender, name, with_for_update=True)
     free_at = max(at, row.free_at) if row.free_at else at
     moments = []
     for cost in units:
+        if until and free_at > until:
+            break
         moments.append(free_at)
         free_at += pace.time(cost)
     row.free_at = free_at
     return moments
 
 
-async def reserve_chats(session: AsyncSession, channel: str, addresses: Sequence[str], pace: Pace, at: datetime) -> set[str]:
-    """Of these addresses, those that may be written to now: the others were within the pause. One row lock decides, for all
-    workers."""
+async def reserve_chats(
+    session: AsyncSession, channel: str, addresses: Sequence[str], pace: Pace, at: datetime, *, by: datetime | None = None
+) -> set[str]:
+    """Of these addresses, those that may be written to between `at` and `by`: the others were within the pause. One row lock
+    decides,
+    for all workers."""
     taken = await session.scalars(
         update(Contact)
         .where(
@@ -110,7 +118,7 @@ async def reserve_chats(session: AsyncSession, channel: str, addresses: Sequence
             col(Contact.address).in_(set(addresses)),
             or_(col(Contact.written_at).is_(None), col(Contact.written_at) <= at - pace.per_chat),
         )
-        .values(written_at=at)
+        .values(written_at=by or at)
         .returning(col(Contact.address))
         .execution_options(synchronize_session=False)
     )
