@@ -195,7 +195,11 @@ class Life:
         elif what == "database away":
             raise Away
         elif what and self.disturb:
-            await self.disturb(what)
+            self.busy += 1
+            try:
+                await self.disturb(what)
+            finally:
+                self.busy -= 1
         if self.dead:
             raise Killed
 

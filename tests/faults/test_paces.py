@@ -1,0 +1,118 @@
+"""The paces, in real time: two processes on one database keep a line's rate together, urgent first, and leave a chat its second."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+
+from puente.messaging.channels.base import Channel, Outcome, Outgoing
+from puente.messaging.channels.twilio import TwilioSms
+from puente.messaging.dispatch import Dispatcher
+from puente.messaging.senders import PER_CHAT, Pace
+from puente.models import Kind, State, database
+from puente.models.database import Sessions
+from tests.fakes import on_postgresql
+from tests.fakes.twilio import FakeTwilio
+from tests.school import NOON, SCHOOL, Hub, Telephone, open_hub
+
+Clock = Callable[[], datetime]
+RATE = 20  # segments a second
+ONE, TWO = "OK.", "All students are safe. " * 8  # in segments, when they are introduced already
+
+
+@pytest.fixture
+async def hub(sessions: Sessions, tmp_path: Path) -> Hub:
+    return await open_hub(sessions, tmp_path)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """It is noon in Denver, and time passes."""
+    began = perf_counter()
+    return lambda: NOON + timedelta(seconds=perf_counter() - began)
+
+
+@asynccontextmanager
+async def process(hub: Hub, url: str, clock: Clock, paces: dict[str, Pace], **channels: Channel) -> AsyncIterator[Dispatcher]:
+    """What another process would hold, with connections of its own."""
+    engine = database.open_engine(url)
+    yield Dispatcher(database.open_sessions(engine), channels, hub.translator, SCHOOL, clock, paces)
+    await engine.dispose()
+
+
+async def drained(hub: Hub, *dispatchers: Dispatcher) -> None:
+    """Let these processes work until nothing is left to send."""
+    async with asyncio.timeout(20):
+        while any(delivery.state in (State.queued, State.sending) for delivery in await hub.deliveries()):
+            await asyncio.gather(*(dispatcher.drain() for dispatcher in dispatchers))
+
+
+@on_postgresql
+async def test_two_processes_use_a_lines_rate_and_never_go_over_it_and_urgent_overtakes(
+    hub: Hub, clock: Clock, migrated_url: str
+) -> None:
+    paces = {"sms": Pace(RATE)}
+    for person in ("ana", "bao", "carol", "elif"):
+        await hub.mark(person, introduced_at=NOON)
+    async with FakeTwilio(clock) as twilio:
+        twilio.limit = RATE + 2  # this machine has other work to do, and a text may leave some hundredths of a second late
+        sms = TwilioSms(twilio.account_sid, twilio.auth_token, twilio.number, api_url=twilio.url)
+        async with (
+            process(hub, migrated_url, clock, paces, sms=sms) as one,
+            process(hub, migrated_url, clock, paces, sms=sms) as other,
+        ):
+            for n in range(30):
+                await hub.write(ONE if n % 3 else TWO, "guardian:carol", kind=Kind.system)
+            await hub.release()
+            working = asyncio.create_task(drained(hub, one, other))
+            while len(twilio.accepted) < 10:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+            await hub.write("School is closed today.", "guardian:carol", kind=Kind.urgent)
+            await hub.release()
+            waited = len(twilio.accepted)
+            await working
+        await sms.close()
+    assert twilio.too_many == 0
+    assert len(twilio.accepted) == 31
+    place = next(n for n, text in enumerate(twilio.accepted) if text.body == "School is closed today.")
+    assert place - waited <= RATE / 2, "it waits for what was promised the line already, and for nothing else"
+    took = (twilio.accepted[-1].at - twilio.accepted[0].at).total_seconds()
+    assert took < 1.2 * 41 / RATE, "the line is used"
+
+
+class Watched(Telephone):
+    """A telephone that notes when each address was written to."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        super().__init__(name)
+        self.times: defaultdict[str, list[datetime]] = defaultdict(list)
+        self._clock = clock
+
+    async def send(self, outgoing: Outgoing) -> Outcome:
+        self.times[outgoing.to].append(self._clock())
+        return await super().send(outgoing)
+
+
+@on_postgresql
+async def test_two_processes_write_to_a_chat_once_a_second_however_many_others_wait(
+    hub: Hub, clock: Clock, migrated_url: str
+) -> None:
+    paces = {"telegram": Pace(5, per_chat=PER_CHAT)}
+    telegram = Watched("telegram", clock)
+    async with (
+        process(hub, migrated_url, clock, paces, telegram=telegram) as one,
+        process(hub, migrated_url, clock, paces, telegram=telegram) as other,
+    ):
+        for text in ("OK.", "Yes.", "No."):
+            await hub.write(text, "staff:rivera+staff:boone+staff:office+guardian:bao", kind=Kind.system)
+        await hub.release()
+        await drained(hub, one, other)
+    assert [len(times) for times in telegram.times.values()] == [3] * 4
+    for times in telegram.times.values():
+        assert min(later - earlier for earlier, later in pairwise(times)) >= PER_CHAT
