@@ -21,6 +21,7 @@ from sqlalchemy import func, insert, select, update
 from sqlmodel import SQLModel, col
 
 from puente import app, cli
+from puente.messaging import senders
 from puente.models import Delivery, Message, MessageState, Schedule, Sender, State, Task, TaskKind, database
 from puente.settings import Settings
 from tests.fakes import on_postgresql
@@ -544,7 +545,7 @@ def test_a_preview_says_how_long_each_line_is_busy(school: Type, monkeypatch: py
     plan = read(school(*PREVIEW, "--json"))["plan"]
     (line,) = plan["lines"]
     assert (line["sender"], line["texts"], plan["over_budget"]) == ("sms", 4, 0)
-    assert line["seconds"] == pytest.approx(line["units"] / 0.985, abs=1e-5)
+    assert line["seconds"] == pytest.approx(line["units"] / senders.USED, abs=1e-5)
     assert f"4 texts by sms, about {round(line['seconds'])} s with what waits before it." in school(*PREVIEW).out
     urgent = school("preview", "--kind", "urgent", *PREVIEW[3:]).out
     assert f"4 texts by sms-urgent, about {round(line['seconds'] / 3)} s with what waits before it." in urgent
