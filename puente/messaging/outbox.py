@@ -396,8 +396,14 @@ async def advance(session: AsyncSession, report: Report, at: datetime) -> Moved 
 
 
 def reported(report: Report) -> ColumnElement[bool]:
-    """The delivery that a report is about: by our own marker where it came back, else by the vendor's id."""
-    mine = col(Delivery.id) == report.delivery_id if report.delivery_id else col(Delivery.ref) == report.ref
+    """The delivery that a report is about: the one that has the vendor's id, or by our own marker while none has it.
+
+    A doubt may have taken the text of its twin, and the marker in that text is the twin's.
+    """
+    mine = col(Delivery.ref) == report.ref
+    if report.delivery_id:
+        other = aliased(Delivery)
+        mine = or_(mine, and_(col(Delivery.id) == report.delivery_id, ~exists().where(col(other.ref) == report.ref)))
     return and_(mine, col(Delivery.channel) == report.channel)
 
 

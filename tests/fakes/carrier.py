@@ -6,8 +6,10 @@ carrier.taken                                                               # wh
 process = Process(hub.another_dispatcher(sms=carrier), order)               # dies, or is disturbed, where its `life` says
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -183,6 +185,7 @@ class Life:
     disturb: Callable[[Disturbance], Coroutine[Any, Any, None]] | None = None
     dead: bool = False
     busy: int = 0
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     points: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     async def point(self, channel: str, step: str) -> None:
@@ -204,6 +207,18 @@ class Life:
             raise Killed
 
 
+# Whose task is being started.
+LIFE: ContextVar[Life] = ContextVar("LIFE")
+
+
+def keep_apart(loop: asyncio.AbstractEventLoop, started: Any, **more: Any) -> asyncio.Task[Any]:
+    """A task factory that lets each process know its own tasks."""
+    task = asyncio.Task(started, loop=loop, **more)
+    if life := LIFE.get(None):
+        life.tasks.add(task)
+    return task
+
+
 @dataclass
 class Process:
     """A process that may die. `order` is kept for all of them together."""
@@ -211,6 +226,25 @@ class Process:
     dispatcher: Dispatcher
     order: Order
     life: Life = field(default_factory=Life)
+
+    async def work(self, life: Life) -> None:
+        """Drain everything, or die. A dead process does no more, but what it had asked of the database is done."""
+        self.life = life
+        LIFE.set(life)
+        try:
+            await self.dispatcher.drain()
+        except (Killed, Away):
+            pass
+        finally:
+            left = [task for task in life.tasks if not task.done()]
+            if left and not life.dead:
+                await asyncio.wait(left, timeout=10)
+            while life.busy:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            while left := [task for task in left if not task.done()]:
+                for task in left:
+                    task.cancel()
+                await asyncio.wait(left, timeout=0.1)  # asyncio.wait_for may swallow it, in Python 3.11
 
     def __post_init__(self) -> None:
         carriers = {name: carrier for name, carrier in self.dispatcher.channels.items() if isinstance(carrier, Carrier)}

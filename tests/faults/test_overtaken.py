@@ -19,7 +19,7 @@ from puente.models import Contact, Delivery, Guardianship, Person, Rights, State
 from puente.models.database import Sessions
 from tests.fakes.carrier import Carrier, Mood, Order
 from tests.fakes.town import JOHN, Town, open_town
-from tests.fakes.twilio import HANGS, TAKES_AND_HANGS, Answer
+from tests.fakes.twilio import BROKEN, HANGS, TAKES_AND_HANGS, Answer
 from tests.school import NOON, SCHOOL, Hub, kinds, open_hub, rows
 
 NEWS = "All students are safe."
@@ -234,6 +234,26 @@ async def test_a_text_to_somebody_on_the_same_phone_is_not_taken_for_the_one_in_
             await taken.settle([dispatch.Answer(work, answer, next_step(work.outgoing.delivery_id, answer, 1, hub.at))])
         hub.wait(seconds=31)
     assert len(carrier.taken) == 2, "one for each of them"
+
+
+async def test_what_became_of_a_text_is_told_of_the_doubt_that_took_it_and_not_of_the_one_it_was_sent_for(town: Town) -> None:
+    """Two texts with the same words: the first was taken without an answer, the second was not, and the second's search came first.
+    Then Twilio could not deliver that one text."""
+    for answer in (TAKES_AND_HANGS, HANGS):
+        await town.write(NEWS, "guardian:G-2")
+        await while_under_way(town, answer)
+        town.clock.jump(seconds=5)
+    (first,) = town.twilio.accepted
+    town.clock.jump(seconds=21)
+    town.twilio.next(BROKEN)  # it cannot be asked for the first one now
+    for seconds in (0, 5):
+        town.clock.jump(seconds=seconds)
+        await town.settle()
+    await settle_for_an_hour(town)
+    assert len(town.twilio.accepted) == 2
+    await town.twilio.callback(first.sid, "undelivered", 30003)
+    await settle_for_an_hour(town)
+    assert len(town.twilio.accepted) == 3, "another try, for whom it has not reached"
 
 
 async def test_of_two_texts_with_the_same_words_a_doubt_takes_the_one_that_is_nearest_to_it(town: Town) -> None:
