@@ -79,6 +79,8 @@ class Settings(BaseSettings):
                 if not value
             ]
             raise ValueError(f"PUENTE_TWILIO_{' and PUENTE_TWILIO_'.join(missing)} must be set too: Twilio needs all three")
+        if self.urgent_sender and self.urgent_sender in (self.twilio_from, self.twilio_messaging_service):
+            raise ValueError("PUENTE_TWILIO_URGENT_FROM must be another number: a STOP to the first would silence it too")
         if self.channels == "live" and not all(twilio) and self.telegram_token is None:
             raise ValueError(
                 "PUENTE_CHANNELS is live, but neither Twilio (PUENTE_TWILIO_…) nor Telegram (PUENTE_TELEGRAM_TOKEN) is set"

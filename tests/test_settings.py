@@ -73,6 +73,10 @@ def without(*names: str) -> dict[str, str]:
             {**without("TWILIO_FROM"), "TWILIO_URGENT_FROM": SECRET},
             "PUENTE_TWILIO_FROM (or MESSAGING_SERVICE) must be set too: Twilio needs all three.",
         ),
+        (
+            {**TWILIO, "TWILIO_URGENT_FROM": TWILIO["TWILIO_FROM"]},
+            "PUENTE_TWILIO_URGENT_FROM must be another number: a STOP to the first would silence it too.",
+        ),
     ],
 )  # fmt: skip
 def test_a_wrong_setting_is_one_sentence_without_its_value(

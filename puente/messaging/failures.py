@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -21,9 +21,13 @@ from puente.models import Contact, Delivery, Message, MessageState, Person, Stat
 
 log = structlog.get_logger()
 
-# So many texts of one message that the carriers filtered stop the rest of it: more of them would cost the school its number.
+# So many texts of one message that the carriers filtered stop the rest of it: more of them would cost the school its number. Once
+# a person has let it go on, it takes as many again.
 FILTERED_AT_MOST = 5
 FILTERED = "The carriers filter this text as unwanted, so the rest of it waits. Change its words or its links, or let it go on."
+
+# The task of a whole message that the carriers filtered. The other reviews are about one contact.
+IS_FILTERED = and_(col(Task.kind) == TaskKind.review, col(Task.contact_id).is_(None))
 
 # Where nothing more is of use at this address, the contact is set aside.
 SETS_ASIDE = (Trouble.bad_address, Trouble.landline, Trouble.blocked)
@@ -59,7 +63,7 @@ async def follow_up(session: AsyncSession, delivery_id: int, failure: Failure, s
     )
     unheard = failure.trouble is Trouble.landline or not reached
     call = unheard and message.state is not MessageState.cancelled  # nobody need hear of that any more
-    await _ask_for_help(session, delivery, failure.trouble, reason, at, call=call)
+    await _ask_for_help(session, delivery, contact, failure.trouble, reason, at, call=call)
 
 
 async def arrived_after_all(session: AsyncSession, delivery_id: int, at: datetime) -> None:
@@ -99,20 +103,25 @@ async def _mark(session: AsyncSession, contact: Contact, delivery: Delivery, fai
 
 
 async def _ask_for_help(
-    session: AsyncSession, delivery: Delivery, trouble: Trouble, reason: str, at: datetime, *, call: bool
+    session: AsyncSession, delivery: Delivery, contact: Contact, trouble: Trouble, reason: str, at: datetime, *, call: bool
 ) -> None:
     """The task that a failure leaves: what is wrong with the contact, or a call where no contact is left to try."""
+    # Once for each time that a contact is set aside: what was repaired may break again.
+    since = f"{contact.id}:{contact.bad_at:%Y-%m-%dT%H:%M:%S}" if contact.bad_at else f"{contact.id}"
     if trouble is Trouble.bad_address:
-        await _ask(session, f"repair:{delivery.contact_id}", TaskKind.repair, delivery, reason, at)
+        await _ask(session, f"repair:{since}", TaskKind.repair, delivery, reason, at)
     elif trouble is Trouble.blocked:
-        await _ask(session, f"review:{delivery.contact_id}", TaskKind.review, delivery, reason, at)
+        await _ask(session, f"review:{since}", TaskKind.review, delivery, reason, at)
     elif call:
         await _ask(session, _call_key(delivery), TaskKind.call, delivery, reason, at)
 
 
 async def _stop_what_is_filtered(session: AsyncSession, message: Message, at: datetime) -> None:
-    query = select(func.count()).where(col(Delivery.message_id) == message.id, col(Delivery.code) == "30007")
-    if message.state is not MessageState.released or (await session.scalar(query) or 0) < FILTERED_AT_MOST:
+    filtered = select(func.count()).where(col(Delivery.message_id) == message.id, col(Delivery.code) == "30007")
+    stopped = select(func.count()).where(col(Task.message_id) == message.id, IS_FILTERED)
+    if message.state is not MessageState.released:
+        return
+    if (await session.scalar(filtered) or 0) < FILTERED_AT_MOST * (1 + (await session.scalar(stopped) or 0)):
         return
     paused = await session.execute(
         update(Message)

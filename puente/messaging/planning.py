@@ -16,6 +16,7 @@ from sqlmodel import col
 
 from puente.messaging import audiences, composing, digests, outbox
 from puente.messaging.composing import AlreadySent, NoSuchMessage
+from puente.messaging.failures import IS_FILTERED
 from puente.messaging.policy import POLICIES
 from puente.messaging.school import School
 from puente.models import Delivery, HubError, Message, MessageState, Receipt, State, Task, TaskKind
@@ -30,9 +31,6 @@ NEVER_LEFT = and_(
     or_(outbox.WAITING, col(Delivery.state) == State.cancelled),
     ~exists().where(col(Receipt.delivery_id) == col(Delivery.id)),
 )
-
-# The task of a whole message that the carriers filtered. The other reviews are about one contact.
-IS_FILTERED = and_(col(Task.kind) == TaskKind.review, col(Task.contact_id).is_(None))
 
 
 class AlreadyCancelled(HubError):

@@ -318,12 +318,19 @@ class Wire:
         self._process = process
 
     async def send(self, outgoing: Outgoing) -> Outcome:
+        life = self._process.life
         try:
-            await self._process.life.point(self._channel, "send")
+            await life.point(self._channel, "send")
+        except BaseException:
+            self._process.order.leaving.discard(outgoing.delivery_id)
+            raise
+        life.busy += 1  # what the company does, and tells, goes on without us
+        try:
             answer = await self._carrier.send(outgoing)
         finally:
+            life.busy -= 1
             self._process.order.leaving.discard(outgoing.delivery_id)
-        await self._process.life.point(self._channel, "sent")
+        await life.point(self._channel, "sent")
         return answer
 
     async def look_up(self, outgoing: Outgoing, since: datetime) -> Sequence[str] | Retry | CannotTell:

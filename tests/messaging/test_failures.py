@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from sqlmodel import col
 
 from puente.messaging import conversations, planning, receipts, senders
 from puente.messaging.channels.base import CannotTell, Refused, Report, Retry
@@ -331,6 +332,46 @@ async def test_a_message_that_the_carriers_filter_too_often_stops_and_the_rest_o
     await hub.tick()
     assert len(hub.sms.texts) == 2
     assert [task.done_at for task in await hub.tasks() if task.kind is TaskKind.review] == [hub.at]
+
+
+@on_sqlite
+async def test_a_message_that_goes_on_is_stopped_again_only_after_as_many_more(hub: Hub) -> None:
+    message_id = await filtered(hub, FILTERED_AT_MOST)
+    late = await families(hub, FILTERED_AT_MOST)
+    async with hub.sessions.begin() as session:
+        await planning.resume(session, message_id, hub.school, hub.at)
+        for number in late:
+            contact = await session.scalar(select(Contact).where(col(Contact.address) == number))
+            assert contact
+            session.add(
+                Delivery(
+                    message_id=message_id, person_id=contact.person_id, contact_id=contact.id or 0,
+                    student_id=hub.numbers.student["sofia"], channel="sms", sender="sms", language="en", state=State.queued,
+                    priority=6, due_at=hub.at,
+                )
+            )  # fmt: skip
+    for number in late[:-1]:
+        hub.sms.script[number] = [read_failure(400, 30007)]
+    hub.sms.script[late[-1]] = [read_failure(429, 20429), read_failure(400, 30007)]
+    await hub.tick()
+    assert (await rows(hub.sessions, Message))[0].state is MessageState.released, "one less than that"
+    hub.wait(minutes=2)
+    await hub.tick()
+    assert (await rows(hub.sessions, Message))[0].state is MessageState.paused
+    assert [task.done_at is None for task in await hub.tasks() if task.kind is TaskKind.review] == [False, True]
+
+
+@on_sqlite
+async def test_a_number_that_was_repaired_and_breaks_again_is_told_again(hub: Hub) -> None:
+    for _ in range(2):
+        hub.sms.script[CAROL] = [read_failure(400, 21211)]
+        await hub.send(NEWS, "guardian:carol")
+        async with hub.sessions.begin() as session:
+            contact = await session.get_one(Contact, hub.numbers.contact["carol", "sms"])
+            assert contact.bad_at == hub.at
+            contact.bad_at = contact.bad_reason = None
+        hub.wait(hours=1)
+    assert [task.kind for task in await hub.tasks()] == [TaskKind.repair] * 2
 
 
 @on_sqlite
