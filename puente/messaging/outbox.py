@@ -21,7 +21,9 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     CursorResult,
+    Integer,
     Result,
+    String,
     Subquery,
     and_,
     bindparam,
@@ -371,28 +373,10 @@ class Moved:
 async def advance(session: AsyncSession, report: Report, at: datetime) -> Moved | None:
     """Move a delivery forward on a channel's report that it was sent or has arrived. None where that is late, repeated or
     unknown."""
-    state = State(report.state)
-    # What we gave up without an answer, the carrier may have taken all the same.
-    given_up = and_(col(Delivery.state) == State.failed, col(Delivery.ref).is_(None))
-    # "Sent" after "failed", of the same text, is old news: it may not hide that, nor what becomes of the next try.
-    old_news = failed_before(report) if state is State.sent else false()
-    result = await session.execute(
-        update(Delivery)
-        .where(reported(report), or_(col(Delivery.state).in_(BEFORE[state]), given_up), ~old_news)
-        .values(
-            state=state,
-            ref=func.coalesce(col(Delivery.ref), report.ref),
-            reason=None,
-            due_at=None,
-            in_doubt=False,
-            sent_at=func.coalesce(col(Delivery.sent_at), literal(at, UtcDateTime())),
-            delivered_at=at if state is State.delivered else None,
-        )
-        .returning(col(Delivery.id), col(Delivery.code))
-        .execution_options(synchronize_session=False)
-    )
-    row = result.first()
-    return Moved(row[0] or 0, row[1] is not None) if row else None
+    told = {"told_ref": report.ref, "told_channel": report.channel, "now": at}
+    marker = {"told_id": report.delivery_id} if report.delivery_id else {}
+    row = (await session.execute(_ADVANCED[State(report.state), bool(marker)], {**told, **marker})).first()
+    return Moved(row[0], row[1] is not None) if row else None
 
 
 def reported(report: Report) -> ColumnElement[bool]:
@@ -400,20 +384,55 @@ def reported(report: Report) -> ColumnElement[bool]:
 
     A doubt may have taken the text of its twin, and the marker in that text is the twin's.
     """
-    mine = col(Delivery.ref) == report.ref
-    if report.delivery_id:
-        other = aliased(Delivery)
-        mine = or_(mine, and_(col(Delivery.id) == report.delivery_id, ~exists().where(col(other.ref) == report.ref)))
-    return and_(mine, col(Delivery.channel) == report.channel)
+    return _reported(literal(report.ref), literal(report.channel), literal(report.delivery_id) if report.delivery_id else None)
+
+
+def _reported(ref: ColumnElement[str], channel: ColumnElement[str], marker: ColumnElement[int] | None) -> ColumnElement[bool]:
+    row, other = DELIVERIES.c, DELIVERIES.alias()
+    mine = row.ref == ref
+    if marker is not None:
+        mine = or_(mine, and_(row.id == marker, ~exists().where(other.c.ref == ref)))
+    return and_(mine, row.channel == channel)
 
 
 def failed_before(report: Report) -> ColumnElement[bool]:
     """Whether the carrier has told before that it could not deliver this very text. It does so in several words."""
+    return _failed_before(literal(report.ref))
+
+
+def _failed_before(ref: ColumnElement[str]) -> ColumnElement[bool]:
     return exists().where(
-        col(Receipt.delivery_id) == col(Delivery.id),
-        col(Receipt.ref) == report.ref,
+        col(Receipt.delivery_id) == DELIVERIES.c.id,
+        col(Receipt.ref) == ref,
         or_(col(Receipt.code).is_not(None), col(Receipt.state).in_(FAILED)),
     )
+
+
+def _advanced(state: State, *, marked: bool) -> Update:
+    """UPDATE of the row that a report is about. Built once: a carrier reports some hundreds of times a second."""
+    row, ref, now = DELIVERIES.c, bindparam("told_ref", type_=String()), bindparam("now", type_=UtcDateTime())
+    about = _reported(ref, bindparam("told_channel", type_=String()), bindparam("told_id", type_=Integer()) if marked else None)
+    # What we gave up without an answer, the carrier may have taken all the same.
+    given_up = and_(row.state == State.failed, row.ref.is_(None))
+    # "Sent" after "failed", of the same text, is old news: it may not hide that, nor what becomes of the next try.
+    old_news = _failed_before(ref) if state is State.sent else false()
+    return (
+        update(DELIVERIES)
+        .where(about, or_(row.state.in_(BEFORE[state]), given_up), ~old_news)
+        .values(
+            state=literal(state, row.state.type),
+            ref=func.coalesce(row.ref, ref),
+            reason=None,
+            due_at=None,
+            in_doubt=False,
+            sent_at=func.coalesce(row.sent_at, now),
+            delivered_at=now if state is State.delivered else None,
+        )
+        .returning(row.id, row.code)
+    )
+
+
+_ADVANCED = {(state, marked): _advanced(state, marked=marked) for state in BEFORE for marked in (False, True)}
 
 
 async def told_already(session: AsyncSession, refs: Mapping[int, str]) -> dict[int, str | None]:

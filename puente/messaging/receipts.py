@@ -1,6 +1,10 @@
-"""Receipts: what a channel told us later about a delivery."""
+"""Receipts: what a channel told us later about a delivery.
 
-from collections.abc import Collection
+web/webhooks → ReceiptBook.keep → note → outbox.advance, or outbox.fall_back and failures.follow_up
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 import structlog
@@ -12,8 +16,67 @@ from puente.messaging import failures, metrics, outbox, senders
 from puente.messaging.channels.base import Report, Retry
 from puente.messaging.outcomes import next_step
 from puente.models import Delivery, Message, Receipt, State
+from puente.models.database import Sessions
 
 log = structlog.get_logger()
+
+# How many reports are written in one transaction at most.
+PAGE = 100
+
+
+class ReceiptBook:
+    """Keeps reports as they come, while a broadcast goes out some hundreds a second: a commit for each would take longer than all
+    the rest. Whatever comes while some are being written is written together, right after them.
+
+    A report of a failure has a transaction of its own, since more may follow from it.
+    """
+
+    def __init__(self, sessions: Sessions, lines: Collection[str], now: Callable[[], datetime]) -> None:
+        self._sessions = sessions
+        self._lines = lines
+        self._now = now
+        self._waiting: list[tuple[Report, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def keep(self, report: Report) -> None:
+        """Keep a report and move its delivery. Returns once that is in the database; what the database says against it is raised
+        here."""
+        if report.failure:
+            await self._note([report])
+            return
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((report, kept))
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+        await kept
+
+    async def _write(self) -> None:
+        while page := self._waiting[:PAGE]:
+            self._waiting = self._waiting[PAGE:]
+            # All in one order: two who want the same rows then wait for each other in one direction only.
+            page.sort(key=lambda entry: entry[0].delivery_id or 0)
+            try:
+                await self._note([report for report, _ in page])
+            except Exception:
+                for report, kept in page:  # none must be lost for another's sake
+                    await self._write_alone(report, kept)
+            for _, kept in page:
+                if not kept.done():
+                    kept.set_result(None)
+
+    async def _write_alone(self, report: Report, kept: "asyncio.Future[None]") -> None:
+        try:
+            await self._note([report])
+        except Exception as error:
+            if not kept.done():
+                kept.set_exception(error)
+
+    async def _note(self, reports: Sequence[Report]) -> None:
+        at = self._now()
+        async with self._sessions.begin() as session:
+            with session.no_autoflush:  # all receipts are written at the end, by one statement
+                for report in reports:
+                    await note(session, report, self._lines, at)
 
 
 async def note(session: AsyncSession, report: Report, lines: Collection[str], at: datetime) -> bool:

@@ -3,7 +3,7 @@
 import hmac
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from puente.messaging import metrics
 from puente.models.database import Sessions
@@ -26,7 +27,7 @@ def open_site(
 ) -> FastAPI:
     """The application, with the routes that this school's settings ask for. `metrics_token` opens `/metrics` from elsewhere."""
     site = FastAPI(title="Puente", docs_url=None, redoc_url=None, openapi_url=None)
-    site.middleware("http")(_keep_quiet)
+    site.add_middleware(_KeepQuiet)
     for router in routers:
         site.include_router(router)
 
@@ -72,10 +73,15 @@ def _knows(request: Request, token: str | None) -> bool:
     return bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(given.encode("latin-1"), token.encode())
 
 
-async def _keep_quiet(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+class _KeepQuiet:
     """Where we fail, say so, and the vendor comes again. The error's text stays out of the log: it may hold what a family wrote."""
-    try:
-        return await answer(request)
-    except Exception as error:
-        log.error("request.failed", path=request.url.path, error=type(error).__name__)
-        return PlainTextResponse("Something went wrong on our side.", status_code=500)
+
+    def __init__(self, site: ASGIApp) -> None:
+        self._site = site
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._site(scope, receive, send)
+        except Exception as error:
+            log.error("request.failed", path=scope.get("path"), error=type(error).__name__)
+            await PlainTextResponse("Something went wrong on our side.", status_code=500)(scope, receive, send)

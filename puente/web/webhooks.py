@@ -8,11 +8,12 @@ import json
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 import structlog
 from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.datastructures import FormData
+from starlette.datastructures import ImmutableMultiDict
 
 from puente.bot import inbox
 from puente.messaging import consent, conversations, metrics, outbox, receipts
@@ -25,8 +26,10 @@ log = structlog.get_logger()
 
 # A text has at most 1,600 characters, an update of Telegram's some thousands.
 LONGEST_BODY = 256 * 1024
+MOST_FIELDS = 200
 NOTHING_TO_SAY = Response('<?xml version="1.0" encoding="UTF-8"?><Response></Response>', media_type="text/xml")
 
+Form = ImmutableMultiDict[str, str]
 Now = Callable[[], datetime]
 
 
@@ -55,10 +58,10 @@ def twilio_routes(
     `senders` are the school's lines; `urgent_sender` is the number, or messaging service, of the one for emergencies.
     """
     router = APIRouter(prefix="/webhooks/twilio")
+    book = receipts.ReceiptBook(sessions, senders, now)
 
-    async def signed_form(request: Request) -> FormData:
-        await _small(request)
-        form = await request.form(max_files=0, max_fields=200)
+    async def signed_form(request: Request) -> Form:
+        form = _read_form(request.headers.get("Content-Type", ""), await _small(request))
         url = f"{public_url}{request.url.path}" if public_url else str(request.url.replace(query=""))
         if request.url.query:
             url = f"{url}?{request.url.query}"
@@ -71,18 +74,19 @@ def twilio_routes(
             log.warning("webhook.rejected", vendor="twilio")
             raise HTTPException(403, "This request was not signed by Twilio.")
         # PostgreSQL cannot hold the character zero, and a family's words must not be lost for it.
-        return FormData([(name, value.replace("\0", "")) for name, value in form.multi_items() if isinstance(value, str)])
+        return Form([(name, value.replace("\0", "")) for name, value in form.multi_items()])
 
-    @router.post("/status")
-    async def status(
-        form: Annotated[FormData, Depends(signed_form)], request: Request, session: Annotated[AsyncSession, opened(sessions)]
-    ) -> Response:
+    async def status(request: Request) -> Response:
+        form = await signed_form(request)
         marker = request.query_params.get("delivery", "")
         if report := twilio.read_report(form, int(marker) if marker.isdecimal() and len(marker) < 10 else None):
-            await receipts.note(session, report, senders, now())
+            await book.keep(report)
         return Response(status_code=204)
 
-    async def after_a_stop(form: Annotated[FormData, Depends(signed_form)]) -> AsyncIterator[Heard | None]:
+    # A plain route: some hundreds of these come in a second while a broadcast goes out.
+    router.add_route(f"{router.prefix}/status", status, methods=["POST"])
+
+    async def after_a_stop(form: Annotated[Form, Depends(signed_form)]) -> AsyncIterator[Heard | None]:
         """What was heard; and after a STOP is stored, the answer waits for what was leaving in that very moment."""
         heard = twilio.read_heard(form, now(), urgent_sender)
         yield heard
@@ -135,7 +139,7 @@ def _read_update(body: bytes) -> dict[str, Any]:
 
 
 async def _small(request: Request) -> bytes:
-    """The body, if it is one that a vendor would send. The form is read from the same bytes afterwards."""
+    """The body, if it is one that a vendor would send."""
     declared = request.headers.get("Content-Length", "")
     if declared.isdecimal() and int(declared) > LONGEST_BODY:
         raise HTTPException(413, "This request is too large.")
@@ -144,5 +148,15 @@ async def _small(request: Request) -> bytes:
         body += chunk
         if len(body) > LONGEST_BODY:
             raise HTTPException(413, "This request is too large.")
-    request._body = bytes(body)
-    return request._body
+    return bytes(body)
+
+
+def _read_form(content_type: str, body: bytes) -> Form:
+    """A form as Twilio posts it. Of another type than a form there are no fields, and so no signature that fits."""
+    if content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        return Form()
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise HTTPException(400, "This is not a form that Twilio would post.") from None
+    return Form(fields)

@@ -1,8 +1,12 @@
 """What a channel tells us later: kept always, and only ever forward."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from puente.messaging import receipts
 from puente.messaging.channels.base import Outgoing, Refused, Report, Retry, Sent, Trouble
@@ -155,3 +159,58 @@ async def test_delivered_after_a_failure_calls_off_the_next_contact_and_the_call
     assert [d.state for d in await hub.deliveries()] == [State.delivered, State.cancelled]
     await hub.tick()
     assert hub.sms.texts == []
+
+
+# Many at once: the book
+
+
+async def test_reports_that_come_together_are_written_together(hub: Hub, engine: AsyncEngine) -> None:
+    await hub.send("OK.", "school")
+    sent = [delivery for delivery in await hub.deliveries() if delivery.state is State.sent]
+    commits: list[object] = []
+    event.listen(engine.sync_engine, "commit", commits.append)
+    book = receipts.ReceiptBook(hub.sessions, CHANNELS, lambda: hub.at)
+    reports = [Report("sms", delivery.ref or "", state, state, delivery.id) for delivery in sent for state in ("sent", "delivered")]
+    await asyncio.gather(*(book.keep(report) for report in reports))
+    assert len(sent) > 1
+    assert len(commits) == 1
+    states = {delivery.state for delivery in await hub.deliveries() if delivery.id in {one.id for one in sent}}
+    assert states == {State.delivered}
+    kept = [(receipt.delivery_id, receipt.state) for receipt in await rows(hub.sessions, Receipt)]
+    assert sorted(kept) == sorted((report.delivery_id, report.status) for report in reports)
+
+
+async def test_a_report_that_cannot_be_kept_costs_no_other(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    await hub.send("OK.", "school")
+    sent = [delivery for delivery in await hub.deliveries() if delivery.state is State.sent]
+    bad, note_it = sent[0], receipts.note
+
+    async def fail_for_one(session: object, report: Report, *rest: object) -> bool:
+        if report.delivery_id == bad.id:
+            raise OperationalError("UPDATE", {}, Exception("gone"))
+        return await note_it(session, report, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(receipts, "note", fail_for_one)
+    book = receipts.ReceiptBook(hub.sessions, CHANNELS, lambda: hub.at)
+    reports = [Report("sms", delivery.ref or "", "delivered", "delivered", delivery.id) for delivery in sent]
+    said = await asyncio.gather(*(book.keep(report) for report in reports), return_exceptions=True)
+    assert [type(answer) for answer in said] == [
+        OperationalError if report.delivery_id == bad.id else type(None) for report in reports
+    ]
+    arrived = {
+        delivery.id for delivery in await hub.deliveries() if delivery.state is State.delivered and delivery.channel == "sms"
+    }
+    assert arrived == {delivery.id for delivery in sent} - {bad.id}
+
+
+async def test_a_failure_among_them_is_followed_up(hub: Hub) -> None:
+    await hub.send("OK.", "guardian:carol+guardian:ana")
+    carol, ana = sorted(await hub.deliveries(), key=lambda delivery: delivery.person_id != hub.numbers.person["carol"])
+    book = receipts.ReceiptBook(hub.sessions, CHANNELS, lambda: hub.at)
+    failure = Refused("A landline.", Trouble.landline, "30006")
+    await asyncio.gather(
+        book.keep(Report("sms", ana.ref or "", "delivered", "delivered", ana.id)),
+        book.keep(Report("sms", carol.ref or "", "failed", "undelivered", carol.id, failure)),
+    )
+    assert {delivery.id: delivery.state for delivery in await hub.deliveries()} == {ana.id: State.delivered, carol.id: State.failed}
+    assert kinds(await hub.tasks()) == ["call"]
