@@ -1,5 +1,6 @@
 # Two commands matter: `make demo` shows Puente at work, `make test` proves it. Both start from nothing.
-# Everything is installed into .venv, from requirements.lock (what Puente runs on) and requirements-dev.lock (that, and its tools).
+# Everything is installed into .venv, from requirements.lock (what Puente runs on), requirements-dev.lock (that, and its tools) and
+# requirements-bench.lock (that, and what the benchmarks compare it with).
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,18 +16,19 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.installed-dev
+check: $(VENV)/.installed-bench
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
 # What is fast, how fast, and against what: some minutes each, or seconds with BENCH=--quick.
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-bench
 	$(BIN)/python -W ignore -m benchmarks $(BENCH)
 
 lock: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-header --quiet pyproject.toml --group build -o requirements.lock
 	$(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-header --quiet pyproject.toml --group build --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-header --quiet pyproject.toml --group build --group dev --group bench -o requirements-bench.lock
 
 clean:
 	rm -rf $(VENV) demo.db* .pytest_cache .ruff_cache .hypothesis build *.egg-info
@@ -40,4 +42,8 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
+	touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev requirements-bench.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-bench.lock
 	touch $@

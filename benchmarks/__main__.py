@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("fan_out", "dispatch", "workers", "webhooks", "latency", "pacing")
+NAMES = ("fan_out", "dispatch", "workers", "webhooks", "latency", "pacing", "queues")
 
 
 def main() -> int:

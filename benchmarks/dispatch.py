@@ -58,7 +58,7 @@ def compare(kind: str, rows: int, loop: int, times: int, rate: float) -> list[Go
         queue = stage.new()
         asyncio.run(rosters.open_queue(queue, rows))
         sent = stage.copy(queue)  # where the other sides read what our texts say
-        asyncio.run(_drain(sent, {"sms": Silence()}, NO_LIMIT))
+        asyncio.run(drain(sent, {"sms": Silence()}, NO_LIMIT))
         for delay in DELAYS:
             with open_carrier(delay) as carrier:
                 sides = {
@@ -139,14 +139,14 @@ class Silence:
 
 
 def measure_ours(carrier: str, url: str, rate: str) -> Figures:
-    return asyncio.run(_drain(url, {"sms": _twilio(carrier)}, Pace(float(rate)) if float(rate) else NO_LIMIT))
+    return asyncio.run(drain(url, {"sms": _twilio(carrier)}, Pace(float(rate)) if float(rate) else NO_LIMIT))
 
 
 def measure_pipe(url: str) -> Figures:
-    return asyncio.run(_drain(url, {"sms": Silence()}, NO_LIMIT))
+    return asyncio.run(drain(url, {"sms": Silence()}, NO_LIMIT))
 
 
-async def _drain(url: str, channels: Mapping[str, Channel], pace: Pace) -> Figures:
+async def drain(url: str, channels: Mapping[str, Channel], pace: Pace) -> Figures:
     app.set_up_logging()
     engine = database.open_engine(url)
     sessions = database.open_sessions(engine)

@@ -94,6 +94,7 @@ async def _work(url: str, carrier: str, rate: float, seconds: float) -> None:
     engine, loop = database.open_engine(url), asyncio.get_running_loop()
     dispatcher = open_dispatcher(database.open_sessions(engine), carrier, Pace(rate) if rate else NO_LIMIT)
     async with engine.connect():
+        app.set_aside_what_is_loaded()
         figures.tell(ready=True)
     await asyncio.to_thread(sys.stdin.readline)
     if seconds:

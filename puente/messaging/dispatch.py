@@ -48,6 +48,9 @@ AT_ONCE_AGAIN = timedelta(0)
 # A text of a paced line is handed over so shortly before its moment.
 NEXT = timedelta(milliseconds=30)
 
+# What left later than this after its moment came too close to what follows a second later, so the line is held back as much.
+EVEN = timedelta(milliseconds=5)
+
 NIGHT = "It could not go out at night, and in the morning it would be of no more use."
 NO_RIGHT = "This guardian may no longer be told this about the child."
 UNSURE = "It may or may not have arrived: the connection broke while it was sent."
@@ -161,6 +164,10 @@ class Desk:
             works = await self._reserve(sender, pace, works)
         metrics.claimed(perf_counter() - began, len(claimed))
         return Claimed(len(claimed), tuple(works))
+
+    async def hold_back(self, sender: str, late: timedelta) -> None:
+        async with self.sessions.begin() as session:
+            await senders.hold_back(session, sender, late)
 
     async def give_up_strays(self) -> int:
         """What no line takes: tried on the guardian's next contact, or a task."""
@@ -347,6 +354,7 @@ class Lane:
         self._news = asyncio.Event()  # a claim has come, or there is room to hand over more
         self._landed = asyncio.Event()  # there is an answer to write down
         self._pressing = asyncio.Event()  # there are so many, or it is the last, that they are written down at once
+        self._late = timedelta(0)  # how much later than promised a text of a paced line has left, since the last claim
         self._rests = False
         self._ended = False
 
@@ -371,7 +379,7 @@ class Lane:
                     more, look_at = False, clock() + LOOK_AGAIN
                     await self._give_back()
                 if claiming is None and clock() >= look_at and len(self._waiting) < TOGETHER:
-                    claiming = asyncio.create_task(self._desk.claim(self.name, self._pace))
+                    claiming = asyncio.create_task(self._claim())
                     claiming.add_done_callback(lambda _: self._news.set())
                 if not await self._hand_over() and (claiming or self._waiting or self._flying or more):
                     full = len(self._waiting) >= TOGETHER
@@ -383,6 +391,12 @@ class Lane:
     @property
     def _channel(self) -> Channel:
         return self._desk.channels[self.name]
+
+    async def _claim(self) -> Claimed:
+        late, self._late = self._late, timedelta(0)
+        if late > EVEN:
+            await self._desk.hold_back(self.name, late)
+        return await self._desk.claim(self.name, self._pace)
 
     def _take(self, works: Sequence[Work]) -> None:
         """Put claimed works in line. What is in doubt is asked after at once: nothing is handed over for it."""
@@ -423,6 +437,8 @@ class Lane:
         """Send one text and note the answer."""
         if work.go_at and (early := (work.go_at - self._desk.now()).total_seconds()) > 0:
             await asyncio.sleep(early)
+        if work.go_at:
+            self._late = max(self._late, self._desk.now() - work.go_at)
         began = perf_counter()
         try:
             outcome = await (self._ask_after(work) if work.handed_at else self._channel.send(work.outgoing))

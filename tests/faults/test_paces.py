@@ -15,7 +15,7 @@ from puente.messaging.channels.base import Channel, Outcome, Outgoing
 from puente.messaging.channels.twilio import TwilioSms
 from puente.messaging.dispatch import Dispatcher
 from puente.messaging.senders import PER_CHAT, Pace
-from puente.models import Kind, State, database
+from puente.models import Kind, Sender, State, database
 from puente.models.database import Sessions
 from tests.fakes import on_postgresql
 from tests.fakes.twilio import FakeTwilio
@@ -116,3 +116,27 @@ async def test_two_processes_write_to_a_chat_once_a_second_however_many_others_w
     assert [len(times) for times in telegram.times.values()] == [3] * 4
     for times in telegram.times.values():
         assert min(later - earlier for earlier, later in pairwise(times)) >= PER_CHAT
+
+
+async def test_a_process_that_is_held_up_holds_its_line_back(hub: Hub, migrated_url: str) -> None:
+    """A text leaves 200 ms after its moment, and what follows would come too close to it within the carrier's second."""
+    at, held_up = NOON, timedelta(milliseconds=200)
+
+    class Slow(Telephone):
+        async def send(self, outgoing: Outgoing) -> Outcome:
+            nonlocal at
+            at += held_up * (not self.texts)  # the process stands still: the next text leaves late
+            return await super().send(outgoing)
+
+    for person in ("carol", "carol", "carol"):
+        await hub.write(ONE, f"guardian:{person}")
+    await hub.release()
+    paces = {"sms": Pace(1_000)}
+    async with process(hub, migrated_url, lambda: at, paces, sms=Slow()) as dispatcher:
+        await drained(hub, dispatcher)
+        await dispatcher.drain()
+    async with hub.sessions() as session:
+        line = await session.get_one(Sender, "sms")
+    units = sum(delivery.parts for delivery in await hub.deliveries())
+    assert line.free_at is not None
+    assert line.free_at >= NOON + paces["sms"].time(units) + held_up - timedelta(milliseconds=units)

@@ -135,6 +135,15 @@ async def test_a_line_that_had_nothing_to_do_has_saved_nothing_up(sessions: Sess
     assert (first, second) == (later, later + Pace(1.0).time(1))
 
 
+async def test_a_line_is_promised_later_after_what_left_late(sessions: Sessions) -> None:
+    (first,) = await reserve(sessions, "sms", Pace(1.0), [1], NOON)
+    async with sessions.begin() as session:
+        await senders.hold_back(session, "sms", timedelta(milliseconds=20))
+        await senders.hold_back(session, "unknown", timedelta(milliseconds=20))
+    (second,) = await reserve(sessions, "sms", Pace(1.0), [1], NOON)
+    assert second == first + Pace(1.0).time(1) + timedelta(milliseconds=20)
+
+
 async def pause_of(sessions: Sessions, at: datetime) -> float | None:
     async with sessions.begin() as session:
         return await senders.pause_of(session, "sms", at)
