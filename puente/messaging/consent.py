@@ -15,7 +15,7 @@ from sqlmodel import col
 
 from puente.messaging import outbox
 from puente.messaging.channels.base import Heard
-from puente.models import ConsentEntry, Contact
+from puente.models import ConsentEntry, Contact, database
 from puente.translations import languages
 
 log = structlog.get_logger()
@@ -103,7 +103,7 @@ async def obey(session: AsyncSession, wish: Wish, contacts: Sequence[Contact], h
         await _stop(session, ids, scopes, by=said, source=heard.origin, at=heard.at)
     elif wish == "start":
         opened: dict[str, None] = {COLUMNS[scope]: None for scope in scopes}
-        await session.execute(update(Contact).where(col(Contact.id).in_(ids)).values(opened))
+        await session.execute(update(Contact).where(database.in_order(col(Contact.id), col(Contact.id).in_(ids))).values(opened))
         _enter(session, ids, "granted", scopes, said, heard.origin, heard.at)
     log.info("consent.changed", wish=wish, contacts=len(ids))
 
@@ -120,9 +120,8 @@ async def _stop(
 ) -> None:
     for scope in scopes:
         column = getattr(Contact, COLUMNS[scope])
-        await session.execute(
-            update(Contact).where(col(Contact.id).in_(contact_ids), column.is_(None)).values({COLUMNS[scope]: at})
-        )
+        theirs = database.in_order(col(Contact.id), col(Contact.id).in_(contact_ids))
+        await session.execute(update(Contact).where(theirs, column.is_(None)).values({COLUMNS[scope]: at}))
     about = outbox.to_contacts(contact_ids, outreach="outreach" in scopes, urgent="urgent" in scopes)
     await outbox.take_back(session, about, ASKED_TO_STOP)
     _enter(session, contact_ids, "stopped", scopes, by, source, at)

@@ -28,7 +28,7 @@ from puente.messaging.outcomes import TOO_LATE, Settlement, next_step
 from puente.messaging.policy import POLICIES, URGENT, enough
 from puente.messaging.school import School
 from puente.messaging.senders import NO_LIMIT, Pace
-from puente.models import Contact, HubError, Kind, MessageState, State
+from puente.models import Contact, HubError, Kind, MessageState, State, database
 from puente.models.database import Sessions
 from puente.translations.translator import Translator
 
@@ -208,9 +208,10 @@ class Desk:
             await self._hear_what_came_first(session, answers, at)
             introduced = [a.work.contact_id for a in answers if a.work.introduces and isinstance(a.outcome, Sent)]
             if introduced:  # a family is told once how to stop, so most batches have none
+                new = (col(Contact.id).in_(introduced), col(Contact.introduced_at).is_(None))
                 await session.execute(
                     update(Contact)
-                    .where(col(Contact.id).in_(introduced), col(Contact.introduced_at).is_(None))
+                    .where(database.in_order(col(Contact.id), *new))
                     .values(introduced_at=at)
                     .execution_options(synchronize_session=False)
                 )

@@ -277,7 +277,7 @@ async def hand(session: AsyncSession, delivery_ids: Sequence[int], at: datetime)
     await _hold_contacts(session, delivery_ids)
     leaving = await session.scalars(
         update(Delivery)
-        .where(_in_order(*mine), *mine, useful, wanted)
+        .where(database.in_order(col(Delivery.id), *mine), *mine, useful, wanted)
         .values(handed_at=at, due_at=at + LEASE, attempts=col(Delivery.attempts) + 1, in_doubt=False, ref=None)
         .returning(col(Delivery.id))
         .execution_options(synchronize_session=False)
@@ -510,7 +510,7 @@ async def take_back(session: AsyncSession, where: ColumnElement[bool], reason: s
     """Take back what has not left the house. Returns how many deliveries that was."""
     taken = await session.execute(
         update(Delivery)
-        .where(_in_order(where, WAITING), where, WAITING)
+        .where(database.in_order(col(Delivery.id), where, WAITING), where, WAITING)
         .values(state=state, reason=short(reason), due_at=None, handed_at=None)
         .execution_options(synchronize_session=False)
     )
@@ -539,14 +539,6 @@ async def _hold_contacts(session: AsyncSession, delivery_ids: Sequence[int]) -> 
         theirs = select(col(Delivery.contact_id)).where(col(Delivery.id).in_(database.padded(delivery_ids)))
         held = select(col(Contact.id)).where(col(Contact.id).in_(theirs)).order_by(col(Contact.id)).with_for_update(read=True)
         await session.execute(held)
-
-
-def _in_order(*where: ColumnElement[bool]) -> ColumnElement[bool]:
-    """The rows, locked one after the other by their ids: two who want the same rows then wait for each other in one direction only.
-
-    SQLite has one writer at a time and drops that clause by itself.
-    """
-    return col(Delivery.id).in_(select(col(Delivery.id)).where(*where).order_by(col(Delivery.id)).with_for_update())
 
 
 def to_contacts(contact_ids: Sequence[int], *, outreach: bool, urgent: bool) -> ColumnElement[bool]:

@@ -121,13 +121,14 @@ async def reserve_chats(
 ) -> set[str]:
     """Of these addresses, those that may be written to between `at` and `by`: the others were within the pause. One row lock
     decides, for all workers."""
+    free = (
+        col(Contact.channel) == channel,
+        col(Contact.address).in_(set(addresses)),
+        or_(col(Contact.written_at).is_(None), col(Contact.written_at) <= at - pace.per_chat),
+    )
     taken = await session.scalars(
         update(Contact)
-        .where(
-            col(Contact.channel) == channel,
-            col(Contact.address).in_(set(addresses)),
-            or_(col(Contact.written_at).is_(None), col(Contact.written_at) <= at - pace.per_chat),
-        )
+        .where(database.in_order(col(Contact.id), *free), *free)
         .values(written_at=by or at)
         .returning(col(Contact.address))
         .execution_options(synchronize_session=False)

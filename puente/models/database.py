@@ -6,11 +6,12 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, event, make_url
+from sqlalchemy import ColumnElement, Connection, event, make_url, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel
 
 from puente.models.base import HubError
@@ -67,6 +68,15 @@ async def add_all_once(session: AsyncSession, rows: Sequence[SQLModel]) -> None:
 def padded(ids: Sequence[int]) -> list[int]:
     """The ids, and zeros up to a power of two: a list of each length would be a statement of its own, to be planned anew."""
     return [*ids, *[0] * ((1 << max(len(ids) - 1, 0).bit_length()) - len(ids))]
+
+
+def in_order(row_id: Mapped[int | None], *where: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The rows that are meant, for the WHERE of an UPDATE, locked one after the other by their ids: two who want the same rows
+    then wait for each other in one direction only.
+
+    SQLite has one writer at a time and drops that clause by itself.
+    """
+    return row_id.in_(select(row_id).where(*where).order_by(row_id).with_for_update(key_share=True))
 
 
 async def add_once(session: AsyncSession, row: SQLModel) -> None:

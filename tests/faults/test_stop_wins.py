@@ -4,17 +4,17 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlmodel import col
 
 from puente.messaging import conversations, outbox, planning
 from puente.messaging.channels.base import Heard
 from puente.messaging.dispatch import AT_ONCE
 from puente.messaging.senders import NO_LIMIT
-from puente.models import Delivery, Kind, State
+from puente.models import Delivery, Kind, Sender, State
 from tests.fakes import on_postgresql, on_sqlite
 from tests.fakes.town import Town, open_town
 from tests.fakes.twilio import HANGS
@@ -41,6 +41,16 @@ async def asked(town: Town, requests: int) -> None:
     async with asyncio.timeout(30):
         while len(town.twilio.requests) < requests:  # noqa: ASYNC110  # another process cannot set an event of ours
             await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def nothing_goes_out(town: Town) -> AsyncIterator[None]:
+    """The line rests meanwhile, so that a whole queue waits for two processes when it is awake again."""
+    for until in (datetime.now(UTC) + timedelta(hours=1), None):
+        async with town.hub.sessions.begin() as session:
+            await session.execute(update(Sender).values(resting_until=until))
+        if until:
+            yield
 
 
 async def stops(town: Town, number: str) -> int:
@@ -112,8 +122,9 @@ async def test_a_stop_wins_over_two_processes_that_send_at_the_same_time(migrate
         async with town.desk(tmp_path).running("work"):
             await town.write(NEWS, f"guardian:G-{FAMILIES - 1}", Kind.urgent)
             await asked(town, 1)  # it has begun to work
-            for _ in range(BROADCASTS):
-                await town.write(NEWS, "school", Kind.urgent)
+            async with nothing_goes_out(town):
+                for _ in range(2 * BROADCASTS):
+                    await town.write(NEWS, "school", Kind.urgent)
             town.clock.at = datetime.now(UTC)
             sending = asyncio.create_task(town.settle())
             await asked(town, FAMILIES)
@@ -149,7 +160,8 @@ async def test_a_cancel_wins_over_two_processes_that_send_at_the_same_time(migra
         async with town.desk(tmp_path).running("work"):
             await town.write(NEWS, "guardian:G-0", Kind.urgent)
             await asked(town, 1)
-            message_ids = [await town.write(NEWS, "school", Kind.urgent) for _ in range(2 * BROADCASTS)]
+            async with nothing_goes_out(town):
+                message_ids = [await town.write(NEWS, "school", Kind.urgent) for _ in range(2 * BROADCASTS)]
             town.clock.at = datetime.now(UTC)
             sending = asyncio.create_task(town.settle())
             await asked(town, FAMILIES)
