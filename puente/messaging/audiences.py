@@ -101,7 +101,7 @@ def recipients(audience: Audience, policy: Policy, *, per_student: bool) -> Comp
         )
         .distinct()
         .where(
-            or_(false(), *(col(Guardianship.student_id).in_(_students_of(term)) for term in about)),
+            or_(false(), *(_is_about(term) for term in about)),
             allowed,
             *_left_out(audience["except"], col(Guardianship.guardian_id), col(Guardianship.student_id)),
         )
@@ -157,10 +157,11 @@ def usable(senders: Collection[str], policy: Policy) -> ColumnElement[bool]:
     return works if policy.to_stopped else and_(works, _stopped_at(senders, policy).is_(None))
 
 
-def _stopped_at(senders: Collection[str], policy: Policy) -> ColumnElement[datetime | None]:
+def _stopped_at(senders: Collection[str], policy: Policy) -> SQLColumnExpression[datetime | None]:
     """When somebody stopped the line by which a contact would be written to."""
-    own_line = col(Contact.channel).in_(emergency_channels(policy, senders))
-    return case((own_line, col(Contact.urgent_stopped_at)), else_=col(Contact.stopped_at))
+    if not (own_line := emergency_channels(policy, senders)):
+        return col(Contact.stopped_at)
+    return case((col(Contact.channel).in_(own_line), col(Contact.urgent_stopped_at)), else_=col(Contact.stopped_at))
 
 
 def staff() -> Select:
@@ -173,10 +174,11 @@ def of_family(person: ColumnElement[int]) -> ColumnElement[bool]:
     return person.not_in(staff())
 
 
-def sender(senders: Collection[str], policy: Policy) -> ColumnElement[str]:
+def sender(senders: Collection[str], policy: Policy) -> SQLColumnExpression[str]:
     """The line by which a contact is written to."""
-    own_line = col(Contact.channel).in_(emergency_channels(policy, senders))
-    return case((own_line, col(Contact.channel).concat(URGENT)), else_=col(Contact.channel))
+    if not (own_line := emergency_channels(policy, senders)):
+        return col(Contact.channel)
+    return case((col(Contact.channel).in_(own_line), col(Contact.channel).concat(URGENT)), else_=col(Contact.channel))
 
 
 @dataclass(frozen=True)
@@ -254,6 +256,11 @@ def _students_of(term: str) -> Select:
             return select(col(Student.id)).where(col(Student.grade) == grade)
         case (_, _, student):
             return select(col(Student.id)).where(col(Student.external_id) == student)
+
+
+def _is_about(term: str) -> ColumnElement[bool]:
+    """Whether a guardianship is of a student whom a term means: each is, where that is the whole school."""
+    return true() if term == "school" else col(Guardianship.student_id).in_(_students_of(term))
 
 
 def _persons_of(term: str) -> Select:

@@ -117,11 +117,10 @@ async def enqueue(
     who = audiences.addressed(message.audience, policy, senders, per_student=per_student).subquery()
     had = await _had_before(session, message, school, at, per_student=per_student)
     over = None if had is None else _over(who, had, school, per_student=per_student)
-    state = case(
-        (who.c.language.in_(held), literal(State.held.value)),
-        *([(over, literal(State.saved.value))] if over is not None else []),
-        else_=literal(State.queued.value),
-    )
+    cases = [(who.c.language.in_(held), literal(State.held.value))] if held else []
+    cases += [(over, literal(State.saved.value))] if over is not None else []
+    queued = literal(State.queued.value)
+    state = case(*cases, else_=queued) if cases else queued
     opens = await _opening(session, who, policy, school, at)
     due_at = case((over, literal(digest_at, UtcDateTime())), else_=opens) if over is not None else opens
     source = select(
