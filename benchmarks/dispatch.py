@@ -151,6 +151,7 @@ async def drain(url: str, channels: Mapping[str, Channel], pace: Pace) -> Figure
     engine = database.open_engine(url)
     sessions = database.open_sessions(engine)
     dispatcher = _open_dispatcher(sessions, channels, pace)
+    app.set_aside_what_is_loaded()
     with figures.Clock() as clock:
         await dispatcher.drain()
     await dispatcher.channels["sms"].close()

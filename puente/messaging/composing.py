@@ -223,7 +223,9 @@ async def _release_held(session: AsyncSession, message: Message, readable: Colle
     if message.state is MessageState.paused:
         return 0  # it goes out with the rest, when somebody lets it go on
     digest_at = digests.digest_at(at, message.expires_at, school.timezone)
-    return await outbox.release_held(session, message, readable, school, at, digest_at=digest_at)
+    released = await outbox.release_held(session, message, readable, school, at, digest_at=digest_at)
+    await digests.tell_author(session, message, released.saved, at, school.timezone, again=True)
+    return released.deliveries
 
 
 @dataclass(frozen=True)

@@ -132,8 +132,10 @@ async def write_due(sessions: Sessions, translator: Translator, school: School, 
     return seen_to
 
 
-async def tell_author(session: AsyncSession, message: Message, saved: int, at: datetime, timezone: ZoneInfo) -> None:
-    """Tell who wrote a message, once, that `saved` families will read it later, and when."""
+async def tell_author(
+    session: AsyncSession, message: Message, saved: int, at: datetime, timezone: ZoneInfo, *, again: bool = False
+) -> None:
+    """Tell who wrote a message, once, that `saved` families will read it later, and when: and `again` where more of it goes on."""
     if message.author_id is None or not saved:
         return
     day = digest_at(at, message.expires_at, timezone).astimezone(timezone).date()
@@ -143,7 +145,7 @@ async def tell_author(session: AsyncSession, message: Message, saved: int, at: d
         fields={"number": {"number": saved}, "date": {"date": day.isoformat()}},
         language="en",
         audience=audiences.only(f"person:{message.author_id}"),
-        origin=f"budget:{message.id}",
+        origin=f"budget:{message.id}:{at:%Y-%m-%dT%H:%M:%S}" if again else f"budget:{message.id}",
         state=MessageState.ready,
         created_at=at,
         send_at=at,

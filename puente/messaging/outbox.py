@@ -180,13 +180,12 @@ async def enqueue_next(session: AsyncSession, delivery: Delivery, policy: Policy
 
 async def release_held(
     session: AsyncSession, message: Message, languages: Collection[str], school: School, at: datetime, *, digest_at: datetime
-) -> int:
-    """Let go what waited for a person in these languages: a translation was given, or a paused message goes on. Returns how
-    many."""
+) -> Enqueued:
+    """Let go what waited for a person in these languages: a translation was given, or a paused message goes on."""
     waiting = update(Delivery).where(
         col(Delivery.message_id) == message.id, col(Delivery.language).in_(languages), col(Delivery.state) == State.held
     )
-    saved = 0
+    saved: list[int] = []
     if POLICIES[message.kind].budgeted and school.weekly_texts is not None:
         await _lock(session, BUDGET_LOCK)
         had = _texts_this_week(school, at)
@@ -194,9 +193,10 @@ async def release_held(
         over = func.coalesce(texts, 0) + _held_up_to_this(message) > school.weekly_texts
         family = audiences.of_family(DELIVERIES.c.person_id)
         later = waiting.where(over, family).values(state=State.saved, due_at=digest_at, reason=None)
-        saved = changed(await session.execute(later.execution_options(synchronize_session=False)))
+        rows = later.returning(col(Delivery.person_id)).execution_options(synchronize_session=False)
+        saved = list(await session.scalars(rows))
     now = waiting.values(state=State.queued, due_at=at, reason=None).execution_options(synchronize_session=False)
-    return saved + changed(await session.execute(now))
+    return Enqueued(len(saved) + changed(await session.execute(now)), len(set(saved)))
 
 
 async def claim(session: AsyncSession, at: datetime, limit: int, sender: str) -> list[int]:

@@ -15,7 +15,7 @@ from puente.messaging.policy import POLICIES
 from puente.models import Delivery, Kind, Message, MessageState, PersonRole, Role, State
 from puente.models.database import Sessions
 from tests.fakes import on_postgresql, on_sqlite
-from tests.school import SCHOOL, Hub, open_hub
+from tests.school import SCHOOL, Hub, open_hub, rows
 
 NEWS = "All students are safe."
 ABOUT = "{child} is kind to others in class."
@@ -268,6 +268,16 @@ async def test_what_was_stopped_in_the_middle_counts_what_of_it_has_gone(hub: Hu
         message = await session.get_one(Message, both)
         await composing.go_on(session, message, hub.school, hub.at)
     assert [delivery.state for delivery in await hub.deliveries(both)] == [State.delivered, State.saved]
+
+
+@on_sqlite
+async def test_the_sender_is_told_of_what_was_held_and_must_wait_too(hub: Hub) -> None:
+    held = await hub.send("The bus is late today.", "guardian:ana+guardian:carol", author="rivera")
+    await send(hub, "guardian:ana", times=3)
+    told = [message.id for message in await rows(hub.sessions, Message, col(Message.kind) == Kind.system)]
+    assert await translate(hub, held) == 1
+    (notice,) = await rows(hub.sessions, Message, col(Message.kind) == Kind.system, col(Message.id).not_in(told))
+    assert (notice.audience["any"], notice.fields["number"]) == ([f"person:{hub.numbers.person['rivera']}"], {"number": 1})
 
 
 @on_sqlite
