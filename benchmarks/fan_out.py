@@ -5,20 +5,25 @@
            in one transaction, into the same table with its indexes. The rows are made beforehand, outside its time
     bare   the same by the driver's own executemany (aiosqlite, asyncpg), with nothing between
 
+One more turn of ours tells where its time goes: finding out who is meant, writing the rows, and looking up their foreign keys.
+
 Goals: at least twice as fast as executemany, on both databases; under 200 MB of memory however many guardians there are, all that
 the process has loaded included; and ten times the guardians for at most eleven times the time.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import aiosqlite
 import asyncpg
-from sqlalchemy import func, insert, select
+from sqlalchemy import event, func, insert, select
 from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from benchmarks import figures, rosters, stages
@@ -54,8 +59,9 @@ def compare(kind: str, rows: int, many: int, times: int, unreached: int) -> list
     """Play both sides on one database, print what they took, and say which goals are met."""
     with stages.open_stage(kind) as stage:
         school, released = _school(stage, rows, unreached)
-        sides = {side: partial(_turn, stage, school, side, released) for side in MEASURES}
+        sides = {side: partial(_turn, stage, school, side, released) for side in ("ours", "core", "bare")}
         few = figures.alternate(times, sides)
+        parts = _turn(stage, school, "parts")
         stage.drop(released)
         stage.drop(school)
         large, released = _school(stage, many, unreached)
@@ -63,6 +69,7 @@ def compare(kind: str, rows: int, many: int, times: int, unreached: int) -> list
         lots = figures.alternate(min(times, 3), {"ours": partial(_turn, stage, large, "ours")})["ours"]
     names = {"ours": "ours", "core": "executemany, SQLAlchemy", "bare": "executemany, driver alone"}
     _show(stage.name, [*((names[side], taken) for side, taken in few.items()), ("ours", lots)])
+    figures.show(f"Where the time goes on {stage.name}", ("", "seconds"), list(parts.items()))
     per_row = figures.mid(lots, "seconds") / figures.mid(few["ours"], "seconds")
     peak = max(each["memory_mb"] for each in [*few["ours"], *lots])
     return [
@@ -114,6 +121,54 @@ async def measure_ours(url: str, _released: str) -> Figures:
     await engine.dispose()
     assert released == 1
     return {"seconds": clock.seconds, "rows": rows, "cpu_seconds": clock.cpu, "memory_mb": figures.peak_memory()}
+
+
+async def measure_parts(url: str, _released: str) -> Figures:
+    """Which of our statements takes how long, and of the longest what it does in that time."""
+    engine, at, spent = database.open_engine(url), datetime.now(UTC), list[tuple[float, str, Any]]()
+    sessions = database.open_sessions(engine)
+    await rosters.write(sessions, rosters.announcement(), at)
+    began = 0.0
+
+    def begin(*_: object) -> None:
+        nonlocal began
+        began = perf_counter()
+
+    def end(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        spent.append((perf_counter() - began, statement, parameters))
+
+    event.listen(engine.sync_engine, "before_cursor_execute", begin)
+    event.listen(engine.sync_engine, "after_cursor_execute", end)
+    with figures.Clock() as clock:
+        await composing.release_due(sessions, rosters.Catalogue(), SENDERS, rosters.school(at), at)
+    seconds, statement, parameters = max(spent, key=lambda each: each[0])
+    others = sum(each[0] for each in spent) - seconds
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("DELETE FROM delivery")
+        explain = _explain_sqlite if url.startswith("sqlite") else _explain_postgresql
+        inside = await explain(connection, statement, parameters)
+    await engine.dispose()
+    return {
+        "all of it": clock.seconds, "the other statements": others, "the INSERT … SELECT": seconds,
+        **{f"  of which {what}": taken for what, taken in inside.items()},
+    }  # fmt: skip
+
+
+async def _explain_sqlite(connection: AsyncConnection, statement: str, parameters: Any) -> Figures:
+    selected = statement[statement.index("SELECT") :].split(" ON CONFLICT")[0]
+    began = perf_counter()
+    await connection.exec_driver_sql(f"SELECT count(*) FROM ({selected})", parameters)
+    return {"finding out who": perf_counter() - began}
+
+
+async def _explain_postgresql(connection: AsyncConnection, statement: str, parameters: Any) -> Figures:
+    plan = [row[0] for row in await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS OFF) {statement}", parameters)]
+    insert_ends, select_ends = [float(ended) for ended in re.findall(r"actual time=[\d.]+\.\.([\d.]+)", "\n".join(plan))[:2]]
+    keys = sum(float(taken) for taken in re.findall(r"^Trigger for constraint \S+: time=([\d.]+)", "\n".join(plan), re.MULTILINE))
+    return {
+        "finding out who": select_ends / 1000, "writing rows and indexes": (insert_ends - select_ends) / 1000,
+        "looking up foreign keys": keys / 1000,
+    }  # fmt: skip
 
 
 async def measure_core(url: str, released: str) -> Figures:
@@ -196,7 +251,7 @@ async def _put(batches: Batches, put: Callable[[Any], Awaitable[Any]], commit: C
     return {"seconds": clock.seconds, "rows": count, "cpu_seconds": clock.cpu, "memory_mb": figures.peak_memory()}
 
 
-MEASURES = {"ours": measure_ours, "core": measure_core, "bare": measure_bare}
+MEASURES = {"ours": measure_ours, "core": measure_core, "bare": measure_bare, "parts": measure_parts}
 
 if __name__ == "__main__":
     main()
