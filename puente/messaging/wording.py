@@ -50,7 +50,7 @@ class NotRendered(HubError):
 class Says(Protocol):
     """Whatever knows the catalogue: the translator."""
 
-    def say(self, phrase: str, language: str) -> str | None: ...
+    def say(self, phrase: str, language: str, number: int | None = None, /) -> str | None: ...
 
 
 def names_the_child(text: str) -> bool:
@@ -61,7 +61,7 @@ def names_the_child(text: str) -> bool:
 def check_fields(text: str, given: Mapping[str, Any], *, has_author: bool) -> None:
     """Refuse a text with a field that nothing will fill, before anything is stored."""
     known = {name: "" for name in KNOWN if name != "teacher" or has_author}
-    fields.fill(text, {**given, **known}, "en", lambda phrase, _: phrase)
+    fields.fill(text, {**given, **known}, "en", lambda phrase, *_: phrase)
 
 
 def filled(text: str, given: Mapping[str, Any], names: Mapping[str, str], school: School, language: str, translator: Says) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from puente.translations import languages
 from puente.translations.fields import FIELD
-from puente.translations.segments import EMOJI, LINK, PROTECTED
+from puente.translations.segments import EMOJI, LINK, PROTECTED, THING
 
 LOOSE_TO = 20  # up to this many letters the length says little
 SHORTEST, LONGEST = 0.3, 3.5
@@ -20,6 +20,30 @@ SIGNS = "$€£¥₹%"
 BRACKETS = re.compile(r"[(\[【（［{♪]")
 THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:[.,٬’'\u00a0\u202f]\d{3})+(?!\d)")
 UNREADABLE = ("⁇", "<unk>", "\ufffd")
+
+# How a language says no. Best effort: a language that is not in here is not looked at, and there are more ways than these.
+NO = {
+    "ar": r"لا|لم|لن|ليس\w*|ما|غير|بدون|دون|بلا|عدم|ولا|فلا|ولم|ولن",
+    "en": r"no|not|\w+n['’]t|cannot|never|none|nobody|nothing|nowhere|neither|nor|without|unable|hardly|barely|impossible",
+    "es": r"no|nunca|jam[aá]s|nadie|nada|ning[uú]n\w*|sin|tampoco|ni|apenas|imposible",
+    "fr": r"pas|jamais|rien|personne|aucun\w*|sans|non|ni|nulle?|plus|gu[eè]re",
+    "ht": r"pa|pap|pat|poko|okenn|janm|san|non|anyen|pèsonn",
+    "ko": r"\w*(?:않|없|못|안|아니|아닙|마세|마십|말아|금지)\w*",
+    "pt": r"não|nao|nunca|jamais|ninguém|nada|nenhum\w*|sem|nem|tampouco",
+    "ru": r"не|нет|никогда|никто|никого|ничего|ни|без|нельзя|невозможно",
+    "tl": r"hindi|di|huwag|wag|wala|walang|bawal",
+    "uk": r"не|ні|немає|нема|ніколи|ніхто|нікого|нічого|без|неможливо",
+    "vi": r"không|chưa|chẳng|đừng|chớ",
+    "zh": r"\w*[不没沒无無別别未非勿免禁]\w*",
+}
+NEGATIONS = {language: re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE) for language, words in NO.items()}
+# Sayings with such a word in them that are said without one elsewhere.
+NO_NEGATION = re.compile(
+    r"\bno (?:later|more|less|fewer|matter|doubt|problem|worries)\b|\bnot only\b|\bno\.(?=\s*\d)|\b(?:do not|don['’]t) forget\b"
+    r"|\bsin embargo\b|\bsin falta\b|\bno h?ay de q(?:u[eé])?\b|\bde nada\b|\bpara nada\b|\bno m[aá]s\b"
+    r"|\bno se le olvide\b|[,¿] ?no\?",
+    re.IGNORECASE,
+)
 
 # How Unicode's names of letters begin, for each script that a family may read.
 SCRIPTS = {
@@ -55,8 +79,10 @@ def problems(source: str, target: str, source_language: str, target_language: st
     return [
         *_changed_fields(source, target),
         *_changed_links(source, target),
+        *_changed_things(source, target),
         *_changed_numbers(source, target),
         *_lost_emoji(source, target),
+        *_lost_negation(source, target, source_language, target_language),
         *_repeated(source, target),
         *_added_remarks(source, target),
         *_unreadable(source, target),
@@ -80,6 +106,11 @@ def _changed_links(source: str, target: str) -> Iterator[str]:
         yield "A link or an e-mail address got lost or changed."
 
 
+def _changed_things(source: str, target: str) -> Iterator[str]:
+    if Counter(THING.findall(source)) - Counter(THING.findall(target)):
+        yield "A time, an amount, a phone number, a room or a name got lost or changed."
+
+
 def _changed_numbers(source: str, target: str) -> Iterator[str]:
     if Counter(_numbers(source)) != Counter(_numbers(target)):
         yield "The numbers are not the same."
@@ -90,6 +121,12 @@ def _changed_numbers(source: str, target: str) -> Iterator[str]:
 def _lost_emoji(source: str, target: str) -> Iterator[str]:
     if Counter(EMOJI.findall(source)) != Counter(EMOJI.findall(target)):
         yield "An emoji got lost or was added."
+
+
+def _lost_negation(source: str, target: str, source_language: str, target_language: str) -> Iterator[str]:
+    written, said = (NEGATIONS.get(languages.written(tag)[0]) for tag in (source_language, target_language))
+    if written and said and written.search(NO_NEGATION.sub("", _plain(source))) and not said.search(_plain(target)):
+        yield "A “not” seems to have got lost, so that it may say the opposite."
 
 
 def _repeated(source: str, target: str) -> Iterator[str]:

@@ -2,14 +2,15 @@
 
 A text says `{child}`; a delivery brings the value. Values are JSON: a string is written as it is, and
 `{"date": "2026-12-03"}`, `{"time": "15:30"}`, `{"number": 3}`, `{"link": "https://…"}` and `{"word": "proficient"}` are written
-for the reader. A word is a catalogue phrase and may have fields of its own: `{"word": "Room {number}", "number": "12"}`.
+for the reader. A word is a catalogue phrase and may have fields of its own: `{"word": "Room {number}", "number": "12"}`. One that
+counts is said in the form that its number asks for: `{"word": "{number} day", "number": {"number": 3}}`.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, time
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from babel.dates import format_date, format_time
 from babel.numbers import format_decimal
@@ -19,8 +20,11 @@ from puente.translations import languages
 
 FIELD = re.compile(r"\{([^\W\d]\w*)\}")
 
-Say = Callable[[str, str], str | None]
-"""Says a catalogue phrase, given in English, in a language; None where the catalogue cannot."""
+
+class Say(Protocol):
+    """Says a catalogue phrase, given in English, in a language; None where the catalogue cannot."""
+
+    def __call__(self, phrase: str, language: str, number: int | None = None, /) -> str | None: ...
 
 
 class UnknownField(HubError):
@@ -73,11 +77,19 @@ def _write(name: str, values: Mapping[str, Any], language: str, say: Say) -> str
 
 
 def _word(phrase: str, values: Mapping[str, Any], language: str, say: Say) -> str:
-    said = say(phrase, language)
+    said = say(phrase, language, _count(values))
     if said is None:
         # Writing the English word into another language's sentence would be silent English.
         raise UnknownPhrase(f"Nobody has written “{phrase}” in {languages.name(language)} yet.")
     return fill(said, values, language, say)
+
+
+def _count(values: Mapping[str, Any]) -> int | None:
+    """What a phrase counts, where its field `number` holds a whole number. The number of a room is a text, and counts nothing."""
+    match values.get("number"):
+        case {"number": int(number)} if not isinstance(number, bool):
+            return number
+    return None
 
 
 # A broadcast writes the same day for thousands of families.

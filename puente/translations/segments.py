@@ -25,8 +25,18 @@ LINK = re.compile(
 )
 _SYMBOLS = "\u2600-\u27bf\u2b50\u2b55\U0001f000-\U0001faff"
 EMOJI = re.compile(rf"[{_SYMBOLS}][{_SYMBOLS}\u200d\ufe0e\ufe0f\u20e3]*")
+# Clock times, amounts, phone numbers, rooms and classes with a letter, the words that stop and start our texts, and people by
+# title: a family acts on each of them as it stands.
+THING = re.compile(
+    r"(?<![\d:])\d{1,2}:\d{2}(?![\d:])(?:\s?[ap]\.?\s?m\b\.?)?|\b\d{1,2}\s?[ap]\.?m\b\.?"
+    r"|[$€£¥₹]\s?\d(?:[\d.,]*\d)?"
+    r"|(?<![\d.])(?:\+?\d{1,3}[ .-]?)?(?:\(\d{3}\)|\d{3})[ .-]?\d{3}[.-]\d{4}(?!\d)|(?<![\d-])\d{3}-\d{4}(?![\d-])"
+    r"|(?-i:\b\d{1,3}[A-Z]\b|\b[A-Z]\d{1,4}\b|\b(?:STOP|START|HELP)\b)"
+    r"|(?-i:\b(?:Mr|Mrs|Ms|Mx|Dr|Dra|Sr|Sra|Srta)\b\.?\s[A-ZÀ-ÖØ-Þ][^\W\d_]*(?:['’-][^\W\d_]+)*)",
+    re.IGNORECASE,
+)
 # What must come through a translation exactly as it is.
-PROTECTED = re.compile(f"{LINK.pattern}|{FIELD.pattern}|{EMOJI.pattern}", re.IGNORECASE)
+PROTECTED = re.compile(f"{LINK.pattern}|{FIELD.pattern}|{EMOJI.pattern}|{THING.pattern}", re.IGNORECASE)
 
 _LINE_BREAK = re.compile(r"(\s*[\n\r]\s*)")
 _EDGE = re.compile(rf"[\s{_SYMBOLS}\u200d\ufe0e\ufe0f\u20e3]")

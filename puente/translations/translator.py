@@ -68,9 +68,9 @@ class Translator:
         """Whether any free text can be translated, not only what the catalogue knows."""
         return languages.same(source, target) or self._engine.can(source, target)
 
-    def say(self, phrase: str, language: str) -> str | None:
+    def say(self, phrase: str, language: str, number: int | None = None) -> str | None:
         """A catalogue phrase, given in English, in a language; None where nobody has written it."""
-        return self._phrases.say(phrase, language)
+        return self._phrases.say(phrase, language, number)
 
     def languages(self) -> list[str]:
         """The languages that the catalogue is written in."""

@@ -14,7 +14,9 @@ from puente.translations.fields import BadField, UnknownField, UnknownPhrase, fi
 WORDS = {("proficient", "es"): "competente", ("Room {number}", "es"): "Salón {number}", ("proficient", "en"): "proficient"}
 
 
-def say(phrase: str, language: str) -> str | None:
+def say(phrase: str, language: str, number: int | None = None) -> str | None:
+    if phrase == "{number} days" and number is not None:
+        return "{number} día" if number == 1 else "{number} días"
     return WORDS.get((phrase, language))
 
 
@@ -49,6 +51,8 @@ def test_only_names_in_braces_are_fields(text: str, expected: list[str]):
         ({"link": "https://example.org/a_b?c={d}"}, "ar", "https://example.org/a_b?c={d}"),
         ({"word": "proficient"}, "es", "competente"),
         ({"word": "Room {number}", "number": "12"}, "es", "Salón 12"),
+        ({"word": "{number} days", "number": {"number": 1}}, "es", "1 día"),
+        ({"word": "{number} days", "number": {"number": 1200}}, "es-MX", "1,200 días"),
     ],
 )
 def test_a_value_is_written_for_its_reader(value: object, language: str, expected: str):

@@ -91,13 +91,55 @@ def test_a_draft_is_known_as_one(phrases: Phrases):
     assert not phrases.is_draft("Thank you.", "es")
 
 
+LANGUAGES = ("ar", "en", "es", "fr", "pt", "ru", "vi", "zh-Hans")
+
+
 def test_the_catalogues_of_this_project_say_every_phrase_with_its_fields():
     phrases = Phrases()
-    english = list(phrases._said["en"])
-    missing = {language: [s for s in english if phrases.say(s, language) is None] for language in phrases.languages()}
-    assert not {language: sentences for language, sentences in missing.items() if sentences}
+    assert phrases.languages() == list(LANGUAGES)
     for language in phrases.languages():
-        assert all(set(names(phrases.say(s, language) or "")) == set(names(s)) for s in english)
+        for english in phrases.phrases():
+            for number in (0, 1, 2, 3, 5, 11, 21, 100, 101, 111):
+                said = phrases.say(english, language, number)
+                assert said, f"nobody has written {english!r} in {language}"
+                assert set(names(said)) == set(names(english)), f"{said!r} in {language}"
+
+
+DAYS = 'msgid "{number} day"\nmsgid_plural "{number} days"\n'
+SLAVIC = "nplurals=3; plural=(n%10==1 && n%100!=11 ? 0 : n%10>=2 && n%10<=4 && (n%100<10 || n%100>=20) ? 1 : 2)"
+
+
+def _write_counted(file: Path, rule: str, *forms: str) -> None:
+    head = f'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\nPlural-Forms: {rule};\\n"\n\n'
+    file.write_text(head + DAYS + "".join(f'msgstr[{place}] "{form}"\n' for place, form in enumerate(forms)), encoding="utf-8")
+
+
+def test_what_counts_is_said_in_the_form_of_its_number(tmp_path: Path):
+    _write_counted(tmp_path / "puente.pot", "nplurals=2; plural=(n != 1)", "", "")
+    _write_counted(tmp_path / "ru.po", SLAVIC, "{number} день", "{number} дня", "{number} дней")
+    _write_counted(tmp_path / "vi.po", "nplurals=1; plural=0", "{number} ngày")
+    phrases = Phrases(tmp_path)
+    assert phrases.phrases() == ["{number} day"], "it goes by its form for one"
+    for phrase in ("{number} day", "{number} days"):
+        said = {
+            language: [phrases.say(phrase, language, number) for number in (1, 2, 5, 11, 21)] for language in ("en", "ru", "vi")
+        }
+        assert said == {
+            "en": ["{number} day", *["{number} days"] * 4],
+            "ru": ["{number} день", "{number} дня", "{number} дней", "{number} дней", "{number} день"],
+            "vi": ["{number} ngày"] * 5,
+        }
+        assert phrases.say(phrase, "ru") is None, "nobody knows how many"
+
+
+def test_a_sentence_without_all_its_forms_is_as_good_as_not_written(tmp_path: Path):
+    rule = "nplurals=2; plural=(n != 1)"
+    _write_counted(tmp_path / "puente.pot", rule, "", "")
+    _write_counted(tmp_path / "es.po", rule, "{number} día", "{number} días")
+    _write_counted(tmp_path / "fr.po", rule, "{number} jour", "jours")
+    _write_counted(tmp_path / "pt.po", rule, "{number} dia")
+    phrases = Phrases(tmp_path)
+    assert [phrases.say("{number} day", language, 3) for language in ("es", "fr", "pt")] == ["{number} días", None, None]
 
 
 def test_the_catalogues_files_are_named_by_tags_that_can_be_looked_up():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from puente.translations.segments import LINK, edges, split
+from puente.translations.segments import LINK, THING, edges, split
 
 PIECES = st.sampled_from(
     [
@@ -86,3 +86,23 @@ def test_links_are_found_whole_and_without_the_sentence_around_them(text: str, f
 def test_a_strangers_endless_word_is_split_at_once(text: str):
     assert "".join(split(text, "en")) == text
     assert "".join(edges(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "things"),
+    [
+        ("We meet at 3:30 p.m. in Room 12.", ["3:30 p.m."]),
+        ("From 8am to 11:45 AM, or at 15:00.", ["8am", "11:45 AM", "15:00"]),
+        ("It costs $5, or $1,250.50 for all.", ["$5", "$1,250.50"]),
+        ("Call 505-555-0142, (505) 555-0143 or +1 505 555-0144; the office is 555-0145.",
+         ["505-555-0142", "(505) 555-0143", "+1 505 555-0144", "555-0145"]),
+        ("Class 3B meets in B12 and 104A.", ["3B", "B12", "104A"]),
+        ("Reply STOP to stop, HELP for help.", ["STOP", "HELP"]),
+        ("Ask Ms. Ruiz-Lee, Dr. O’Neil or Mr Tran.", ["Ms. Ruiz-Lee", "Dr. O’Neil", "Mr Tran"]),
+        ("Pregunte a la Sra. Núñez.", ["Sra. Núñez"]),
+        ("On December 3, 2026, 20 students of grade 3 read 1,200 books in 2025-2026. I am 8. A plan B.", []),
+        ("Part 12:34:56 of 3.5, item 7 of 10, 50%.", []),
+    ],
+)  # fmt: skip
+def test_what_a_family_acts_on_is_found_as_it_stands(text: str, things: list[str]):
+    assert [found[0] for found in THING.finditer(text)] == things

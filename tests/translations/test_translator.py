@@ -119,6 +119,15 @@ async def test_marks_that_change_places_bring_their_fields_along(tmp_path: Path)
     assert said.text == "Vea {child} con {teacher}"
 
 
+async def test_what_a_family_acts_on_comes_through_a_pack_that_would_change_it(tmp_path: Path):
+    bad = {"3": "8", "30": "45", "505": "606", "5": "6", "ruiz": "calle", "stop": "alto", "12b": "21b"}
+    text = "See Ms. Ruiz with $5 on 3:30 p.m. in 12B: 505-555-0142 or STOP"
+    said = await translator(tmp_path, WORDS | bad).render(text, "en", "es")
+    assert said.made_by is MadeBy.machine
+    for thing in ("Ms. Ruiz", "$5", "3:30 p.m.", "12B", "505-555-0142", "STOP"):
+        assert said.text.count(thing) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "text", "word"),
     [

@@ -2,13 +2,17 @@
 
 People write these files, with any translator's tool. A comment that begins with "draft" marks a sentence that no speaker has
 approved yet; one that begins with "also" lists other ways in which families write the same, with ` | ` between them.
+
+A sentence that counts something has the plural forms of its language, and is asked for with the number: Arabic has six of them.
 """
 
 import unicodedata
 from collections import Counter
+from collections.abc import Callable, Iterator
+from gettext import c2py
 from pathlib import Path
 
-from babel.messages.catalog import Message
+from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 
 from puente.translations import languages
@@ -26,18 +30,29 @@ class Phrases:
 
     def __init__(self, folder: Path = HERE) -> None:
         self._said: dict[str, dict[str, str]] = {}
+        self._counted: dict[str, dict[str, tuple[str, ...]]] = {}
+        self._form_of: dict[str, Callable[[int], int]] = {"en": lambda number: int(number != 1)}
         self._drafts: set[tuple[str, str]] = set()
         self._also: dict[str, list[tuple[str, str]]] = {}
-        template = _read(folder / "puente.pot")
+        template = list(_written(_read(folder / "puente.pot"), template=True))
         self._said["en"] = {message.id: message.id for message in template if isinstance(message.id, str)}
+        self._counted["en"] = {name: message.id for message in template if isinstance(message.id, tuple) for name in message.id}
         for file in sorted(folder.glob("*.po")):
             self._add(file.stem, _read(file))
         self._heard = {language: _by_sound([*said.items(), *self._also.get(language, [])]) for language, said in self._said.items()}
 
-    def say(self, english: str, language: str) -> str | None:
-        """The phrase in a language or its nearest parent, with its fields still open; None where nobody has written it."""
+    def say(self, english: str, language: str, number: int | None = None) -> str | None:
+        """The phrase in a language or its nearest parent, with its fields still open; None where nobody has written it.
+
+        A phrase that counts is given in either of its English forms, and said only where its `number` is known.
+        """
         said = self._catalogue(language)
-        return self._said[said].get(english) if said else None
+        if said is None:
+            return None
+        forms = self._counted[said].get(english)
+        if forms is None or number is None:
+            return self._said[said].get(english)
+        return forms[self._form_of[said](abs(number))]
 
     def english(self, sentence: str, language: str) -> str | None:
         """The English phrase that a family wrote in its own language, forgiving case, marks around it and forgotten accents.
@@ -61,32 +76,54 @@ class Phrases:
         """Whether no speaker of the language has approved this phrase yet."""
         return (self._catalogue(language) or "", english) in self._drafts
 
-    def _add(self, language: str, messages: list[Message]) -> None:
+    def phrases(self) -> list[str]:
+        """All phrases, in English; of one that counts, its form for one."""
+        return [*self._said["en"], *dict.fromkeys(forms[0] for forms in self._counted["en"].values())]
+
+    def _add(self, language: str, catalogue: Catalog) -> None:
         said = self._said[language] = {}
-        for message in messages:
-            # A sentence that lost a field would lose a child's name: as good as not written.
-            english, sentence = message.id, message.string
-            if isinstance(english, str) and isinstance(sentence, str) and _same_fields(english, sentence):
-                said[english] = sentence
-                notes = [comment.strip() for comment in message.user_comments]
-                if any(note.casefold().startswith("draft") for note in notes):
-                    self._drafts.add((language, english))
-                forms = [form for note in notes if note.startswith(ALSO) for form in note.removeprefix(ALSO).split("|")]
-                self._also.setdefault(language, []).extend((english, form.strip()) for form in forms)
+        counted = self._counted[language] = {}
+        self._form_of[language] = c2py(catalogue.plural_expr)
+        for message in _written(catalogue):
+            english, forms = (_ids(message)[0], _forms(message))
+            if isinstance(message.id, str):
+                said[english] = forms[0]
+            elif len(forms) == catalogue.num_plurals:
+                counted.update(dict.fromkeys(_ids(message), forms))
+            notes = [comment.strip() for comment in message.user_comments]
+            if any(note.casefold().startswith("draft") for note in notes):
+                self._drafts.update((language, name) for name in _ids(message))
+            also = [form for note in notes if note.startswith(ALSO) for form in note.removeprefix(ALSO).split("|")]
+            self._also.setdefault(language, []).extend((english, form.strip()) for form in also)
 
     def _catalogue(self, language: str) -> str | None:
         nearest = next((parent for parent in languages.parents(language) if parent in self._said), None)
         return nearest or next((known for known in self._said if languages.same(known, language)), None)
 
 
-def _read(file: Path) -> list[Message]:
+def _read(file: Path) -> Catalog:
     with file.open("rb") as opened:
-        catalogue = read_po(opened, charset="utf-8")
-    return [message for message in catalogue if message.id and not message.fuzzy and (message.string or file.suffix == ".pot")]
+        return read_po(opened, charset="utf-8")
 
 
-def _same_fields(english: str, said: str) -> bool:
-    return set(FIELD.findall(english)) == set(FIELD.findall(said))
+def _written(catalogue: Catalog, *, template: bool = False) -> Iterator[Message]:
+    """The entries that somebody has written. A sentence that lost a field would lose a child's name: as good as not written."""
+    for message in catalogue:
+        if message.id and (template or (not message.fuzzy and all(_same_fields(message.id, form) for form in _forms(message)))):
+            yield message
+
+
+def _ids(message: Message) -> tuple[str, ...]:
+    return (message.id,) if isinstance(message.id, str) else tuple(message.id)
+
+
+def _forms(message: Message) -> tuple[str, ...]:
+    return (message.string,) if isinstance(message.string, str) else tuple(message.string or ("",))
+
+
+def _same_fields(english: str | tuple[str, ...] | list[str], said: str) -> bool:
+    names = english if isinstance(english, str) else english[-1]
+    return bool(said) and set(FIELD.findall(names)) == set(FIELD.findall(said))
 
 
 def _by_sound(said: list[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
