@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # A virtual environment that happens to be active must not leak into this one.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check bench practice-pack lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m samples.demo
@@ -24,6 +24,12 @@ check: $(VENV)/.installed-bench
 # What is fast, how fast, and against what: some minutes each, or seconds with BENCH=--quick.
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -W ignore -m benchmarks $(BENCH)
+
+# Two hours on two cores. It goes on where it was when it is started again; PRACTICE="--minutes 10" makes it shorter.
+practice-pack: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 sacrebleu==2.6.0
+	$(BIN)/python -m practice.train en es $(PRACTICE)
+	$(BIN)/python -m practice.train es en $(PRACTICE)
 
 lock: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-header --quiet pyproject.toml --group build -o requirements.lock
