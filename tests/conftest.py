@@ -52,7 +52,7 @@ async def create_postgresql(server: str, template: str = "template1") -> str:
     name = f"test_{uuid4().hex}"
     connection = await asyncpg.connect(server)
     try:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     finally:
         await connection.close()
     return make_url(server).set(database=name).render_as_string(hide_password=False)

@@ -32,6 +32,7 @@ log = structlog.get_logger()
 ARGOS_TAGS = {"pb": "pt-BR", "zt": "zh-Hant"}
 CODE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")  # a code becomes part of a file's name
 BATCH = 32
+HYPOTHESES = 4  # in how many ways a sentence is said whose fields got lost in the first
 LARGEST_PACK = 2 * 1024**3  # the largest pack in Argos's index is a tenth of this
 MOST_FILES = 5_000
 # A model hardly shrinks in a zip. What grows more than this when it is unpacked, and is not small anyway, is a bomb.
@@ -88,6 +89,17 @@ class Engine:
         for pack in route:
             said = await asyncio.to_thread(pack.translate, said)
         return said
+
+    async def alternatives(self, sentences: Sequence[str], source: str, target: str) -> list[list[str]]:
+        """What the machine would say instead, for each sentence the most likely first. Several times as slow."""
+        route = self._route(source, target)
+        if not route:
+            raise NoPack(source, target)
+        *before, last = route
+        said = list(sentences)
+        for pack in before:
+            said = await asyncio.to_thread(pack.translate, said)
+        return await asyncio.to_thread(last.alternatives, said)
 
     def add_pack(self, path_or_code: Path | str) -> list[tuple[str, str]]:
         """Install a pack from a file, or both ways to and from English from Argos's index by the language's code.
@@ -159,23 +171,32 @@ class _Pack:
         return self.source, self.target
 
     def translate(self, sentences: Sequence[str]) -> list[str]:
+        return [said[0] for said in self._say(sentences, 1)]
+
+    def alternatives(self, sentences: Sequence[str]) -> list[list[str]]:
+        return self._say(sentences, HYPOTHESES)
+
+    def _say(self, sentences: Sequence[str], ways: int) -> list[list[str]]:
+        """Each sentence in so many ways: the one that looks best at each word, or the best of several that are kept in mind."""
+        prefix = self.package.target_prefix
         try:
             model, tokenizer = self._load()
             pieces = [tokenizer.encode(sentence) for sentence in sentences]
             answers = model.translate_batch(
                 pieces,
-                target_prefix=[[self.package.target_prefix]] * len(pieces) if self.package.target_prefix else None,
-                beam_size=1,
+                target_prefix=[[prefix]] * len(pieces) if prefix else None,
+                beam_size=ways,
+                num_hypotheses=ways,
                 max_batch_size=BATCH,
                 max_input_length=0,
                 # A model that loops must stop some time; no language needs more pieces than this.
                 max_decoding_length=3 * max(map(len, pieces), default=0) + 30,
                 replace_unknowns=True,
             )
-            said = [tokenizer.decode(answer.hypotheses[0]) for answer in answers]
+            said = [[tokenizer.decode(pieces) for pieces in answer.hypotheses] for answer in answers]
         except (RuntimeError, ValueError, OSError, ImportError, MemoryError):
             raise PackFailed(self.source, self.target) from None
-        return [text.strip().removeprefix(self.package.target_prefix).strip() for text in said]
+        return [[text.strip().removeprefix(prefix).strip() for text in ways] for ways in said]
 
     def _load(self) -> tuple[Any, Any]:
         with self._lock:

@@ -8,7 +8,7 @@ What cannot be translated well is translated by nobody: the caller asks a person
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -98,7 +98,8 @@ class Translator:
         return _Part(before, said, after, MadeBy.phrase) if said is not None else None
 
     async def _ask(self, sentences: Sequence[str], source: str, target: str) -> list[str]:
-        """The machine's answers. A sentence whose marks did not come back is asked again with others, and last in pieces."""
+        """The machine's answers. A sentence whose marks did not come back is said in other ways, then with other marks, and last in
+        pieces."""
         if not sentences:
             return []
         if not self._engine.can(source, target):
@@ -108,8 +109,9 @@ class Translator:
             hidden = {sentence: marked for sentence in sentences if sentence not in answers and (marked := _hide(sentence, form))}
             if hidden:
                 said = await self._engine.translate(list(hidden.values()), source, target)
-                shown = ((sentence, _show(answer, sentence, form)) for sentence, answer in zip(hidden, said, strict=True))
-                answers |= {sentence: answer for sentence, answer in shown if answer is not None}
+                answers |= _whole(hidden, [[answer] for answer in said], form)
+            if lost := {sentence: marked for sentence, marked in hidden.items() if sentence not in answers}:
+                answers |= _whole(lost, await self._engine.alternatives(list(lost.values()), source, target), form)
         answers |= await self._ask_in_pieces([sentence for sentence in sentences if sentence not in answers], source, target)
         return [answers[sentence] for sentence in sentences]
 
@@ -184,6 +186,13 @@ def _show(answer: str, sentence: str, form: _Form) -> str | None:
     if sorted(_bare(found) for found in form.mark.finditer(answer)) != sorted(things):
         return None
     return form.mark.sub(lambda found: things[_bare(found)], answer)
+
+
+def _whole(sentences: Iterable[str], said: Sequence[Sequence[str]], form: _Form) -> dict[str, str]:
+    """Of what was said for each sentence, the first in which every protected thing came back."""
+    shown = ((sentence, [_show(way, sentence, form) for way in ways]) for sentence, ways in zip(sentences, said, strict=True))
+    firsts = ((sentence, next((answer for answer in ways if answer is not None), None)) for sentence, ways in shown)
+    return {sentence: answer for sentence, answer in firsts if answer is not None}
 
 
 def _bare(mark: re.Match[str]) -> str:

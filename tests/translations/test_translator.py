@@ -1,11 +1,12 @@
 """The face: who made a text is always told, and what cannot be said well is said by nobody."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from puente.models import MadeBy
-from puente.translations.engine import Engine
+from puente.translations.engine import HYPOTHESES, Engine
 from puente.translations.phrases import Phrases
 from puente.translations.translator import Rendered, Translator
 from tests.translations.packs import install_pack, spoil_model
@@ -112,6 +113,31 @@ async def test_a_pack_that_drops_or_doubles_marks_loses_no_field(tmp_path: Path,
     said = await translator(tmp_path, WORDS | bad).render(text, "en", "es")
     assert said.made_by is MadeBy.machine
     assert said.text.casefold() == "por favor traiga {child} agua el {date} con {child} por favor"
+
+
+class Forgetful(Engine):
+    """Loses a mark in what it would say first, and has it in the third way that it can think of."""
+
+    asked = 0
+
+    async def alternatives(self, sentences: Sequence[str], source: str, target: str) -> list[list[str]]:
+        self.asked += len(sentences)
+        return [["traiga agua", "traiga {0} {0}", "a {0} traiga agua", "traiga agua a {0}"] for _ in sentences]
+
+
+async def test_what_lost_a_mark_is_said_in_another_way_first(tmp_path: Path):
+    install_pack(tmp_path, "en", "es", WORDS | {"{0}": ""})
+    engine = Forgetful(tmp_path)
+    said = await Translator(PHRASES, engine).render("Bring water. Bring {child} water.", "en", "es")
+    assert said.text == "Traiga agua. a {child} traiga agua"
+    assert engine.asked == 1, "only what lost one"
+
+
+async def test_a_pack_can_say_a_sentence_in_several_ways(tmp_path: Path):
+    install_pack(tmp_path, "en", "es", WORDS)
+    (ways,) = await Engine(tmp_path).alternatives(["Bring water"], "en", "es")
+    assert ways[0] == "Traiga agua"
+    assert len(set(ways)) == HYPOTHESES
 
 
 async def test_marks_that_change_places_bring_their_fields_along(tmp_path: Path):
