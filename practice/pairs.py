@@ -2,14 +2,18 @@
 
 The general pairs lie outside the repository (their licences are named in `SOURCES.md` beside them). The school pairs are
 `NAME.en-es.tsv` and `NAME.es-en.tsv` beside this file, each line `topic, what was written, its translation`. They are few, so they
-are multiplied: another name, weekday, month, number or clock time on both sides, or a marker where a name stood.
+are multiplied: another name, weekday, month, number or clock time on both sides. In half of them markers stand where Puente puts
+them: for dates, times, amounts, links and whatever else it keeps from the machine.
 """
 
 import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
+
+from puente.translations.segments import PROTECTED
 
 HERE = Path(__file__).parent
 HELD_OUT = 20  # every so manieth school pair is never learned from: it judges what was learned
@@ -26,6 +30,11 @@ MONTHS = {
     "October": "octubre", "November": "noviembre", "December": "diciembre",
 }  # fmt: skip
 NUMBER = re.compile(r"(?<![\d:.,/$])(?:[2-9]|[12]\d)(?![\w:.,/]|\s?[ap]\.)")
+DATE = {
+    "en": re.compile(rf"(?:(?:{'|'.join(DAYS)}), )?(?:{'|'.join(MONTHS)}) \d{{1,2}}\b"),
+    "es": re.compile(rf"(?:(?:{'|'.join(DAYS.values())}),? )?\d{{1,2}} de (?:{'|'.join(MONTHS.values())})\b"),
+}
+MARKER = re.compile(r"\{\d+\}")
 TIME = re.compile(r"(?<![\d:])(?:[2-9]|1[0-2]):[0-5]\d(?!\d)")
 
 
@@ -38,7 +47,7 @@ class Pair:
     spelled: bool = True
 
     def sides(self, source: str) -> tuple[str, str]:
-        return (self.en, self.es) if source == "en" else (self.es, self.en)
+        return _numbered(self.en, self.es) if source == "en" else _numbered(self.es, self.en)
 
 
 def general(folder: Path, name: str) -> list[Pair]:
@@ -49,8 +58,8 @@ def general(folder: Path, name: str) -> list[Pair]:
 
 def school(source: str, *, held_out: bool) -> list[Pair]:
     """The school pairs of this project, to learn from or held out. Nobody learns to write as a text message is spelled."""
-    pairs = [pair for file in sorted(HERE.glob("*.tsv")) for pair in _read(file)]
-    chosen = [pair for place, pair in enumerate(pairs) if (place % HELD_OUT == 0) is held_out]
+    files = [enumerate(_read(file)) for file in sorted(HERE.glob("*.tsv"))]
+    chosen = [pair for file in files for place, pair in file if (place % HELD_OUT == 0) is held_out]
     return [pair for pair in chosen if pair.spelled or source == "es"]
 
 
@@ -69,8 +78,34 @@ def varied(pair: Pair, chance: random.Random) -> Pair:
                 other = chance.choice(list(words))
                 if other == english or not (_stands(other, pair.en) or _stands(words[other], pair.es)):
                     pair = replace(pair, en=_swap(english, other, pair.en), es=_swap(spanish, words[other], pair.es))
+    pair = _hidden_dates(pair) if chance.random() < 0.6 else pair
     pair = _swap_alike(pair, TIME, lambda: f"{chance.randint(2, 12)}:{chance.choice(['00', '15', '30', '45', '10', '50'])}")
-    return _swap_alike(pair, NUMBER, lambda: str(chance.randint(2, 29)))
+    pair = _swap_alike(pair, NUMBER, lambda: str(chance.randint(2, 29)))
+    return _hidden(pair) if chance.random() < 0.5 else pair
+
+
+def _hidden_dates(pair: Pair) -> Pair:
+    """A marker in the place of a date, where both sides have one."""
+    if len(DATE["en"].findall(pair.en)) != 1 or len(DATE["es"].findall(pair.es)) != 1:
+        return pair
+    marker = next(marker for number in count() if (marker := f"{{{number}}}") not in pair.en)
+    return replace(pair, en=DATE["en"].sub(marker, pair.en), es=DATE["es"].sub(marker, pair.es))
+
+
+def _hidden(pair: Pair) -> Pair:
+    """Markers in the place of what Puente keeps from the machine, where both sides have the same of it."""
+    things, theirs = ([found[0] for found in PROTECTED.finditer(side)] for side in (pair.en, pair.es))
+    if len(set(things)) != len(things) or sorted(things) != sorted(theirs):
+        return pair
+    numbers = (number for number in count() if f"{{{number}}}" not in pair.en)
+    markers = {thing: f"{{{number}}}" for thing, number in zip(things, numbers, strict=False)}
+    return replace(pair, **{side: PROTECTED.sub(lambda found: markers[found[0]], getattr(pair, side)) for side in ("en", "es")})
+
+
+def _numbered(before: str, after: str) -> tuple[str, str]:
+    """The markers counted from 0 in the order of what is translated, as Puente counts them."""
+    order = {marker: f"{{{number}}}" for number, marker in enumerate(dict.fromkeys(MARKER.findall(before)))}
+    return tuple(MARKER.sub(lambda found: order.get(found[0], found[0]), side) for side in (before, after))
 
 
 def _read(file: Path) -> Iterator[Pair]:

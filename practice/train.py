@@ -24,8 +24,8 @@ from practice.model import BEGIN, END, LONGEST, WIDTH, Model, pack
 from practice.pairs import Pair
 
 PIECES = 8_000
-TOKENS = 4_000  # target pieces in one batch
-FASTEST, WARM_UP = 1.5e-3, 1_500  # the learning rate, and after how many batches it is reached
+TOKENS = 2_000  # target pieces in one batch
+FASTEST, WARM_UP = 1.5e-3, 600  # the learning rate, and after how many batches it is reached
 SMOOTHING, AVERAGE = 0.1, 0.999
 VARIANTS = 8  # of each school pair, in every round through the general pairs
 KEEP = 300  # seconds between two times that it keeps what it has learned
@@ -140,8 +140,9 @@ def _keep(file: Path, model: Model, mean: Model, learner: torch.optim.Optimizer,
 
 def _batches(general: Sequence[Pair], processor: sentencepiece.SentencePieceProcessor, source: str, seed: int) -> Iterator[Batch]:
     """For ever: all general pairs and some variants of each school pair, those of about one length together."""
-    chance, own = random.Random(seed), pairs.school(source, held_out=False)
+    chance = random.Random(seed)
     while True:
+        own = pairs.school(source, held_out=False)
         known = [*general, *(pairs.varied(pair, chance) for pair in own for _ in range(VARIANTS))]
         sides = [pair.sides(source) for pair in known]
         coded = list(

@@ -22,7 +22,7 @@ def pairs(file: Path) -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_each_pair_is_there_once_with_its_fields_on_both_sides(file: Path):
     known = list(pairs(file))
-    assert len(known) >= 700
+    assert len(known) >= 400
     assert len({written.casefold() for written, _ in known}) == len(known)
     for written, said in known:
         assert written.strip() == written != ""
