@@ -2,7 +2,7 @@
 
 from puente.models.base import HubError
 from puente.models.deliveries import Delivery, HandsetText, Receipt, Sender, State, TelegramUpdate
-from puente.models.messages import Kind, MadeBy, Message, MessageState, Rendering
+from puente.models.messages import Grade, Kind, MadeBy, Message, MessageState, Rendering
 from puente.models.people import (
     ConsentEntry,
     Contact,
@@ -19,6 +19,7 @@ from puente.models.people import (
 )
 from puente.models.programs import Closed, DayOff, Schedule
 from puente.models.tasks import Task, TaskKind
+from puente.models.words import Memory, Term, WordsVersion
 
 __all__ = [
     "Closed",
@@ -26,6 +27,7 @@ __all__ = [
     "Contact",
     "DayOff",
     "Delivery",
+    "Grade",
     "Group",
     "GroupStaff",
     "Guardianship",
@@ -35,6 +37,7 @@ __all__ = [
     "LinkToken",
     "MadeBy",
     "Membership",
+    "Memory",
     "Message",
     "MessageState",
     "Person",
@@ -50,4 +53,6 @@ __all__ = [
     "Task",
     "TaskKind",
     "TelegramUpdate",
+    "Term",
+    "WordsVersion",
 ]

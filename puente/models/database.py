@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -17,6 +17,7 @@ from sqlmodel import SQLModel
 from puente.models.base import HubError
 
 Sessions = async_sessionmaker[AsyncSession]
+Key = TypeVar("Key", int, str)
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -65,9 +66,9 @@ async def add_all_once(session: AsyncSession, rows: Sequence[SQLModel]) -> None:
         await session.execute(statement, [row.model_dump(exclude={"id"}) for row in rows])
 
 
-def padded(ids: Sequence[int]) -> list[int]:
-    """The ids, and zeros up to a power of two: a list of each length would be a statement of its own, to be planned anew."""
-    return [*ids, *[0] * ((1 << max(len(ids) - 1, 0).bit_length()) - len(ids))]
+def padded(keys: Sequence[Key]) -> list[Key]:
+    """The keys, and the last again up to a power of two: a list of each length would be a statement of its own, to be planned anew."""
+    return [*keys, *list(keys[-1:]) * ((1 << max(len(keys) - 1, 0).bit_length()) - len(keys))]
 
 
 def in_order(row_id: Mapped[int | None], *where: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -19,6 +19,7 @@ class Kind(enum.StrEnum):
     safety = "safety"
     attendance = "attendance"
     urgent = "urgent"
+    notice = "notice"  # a family's rights: special education, discipline, permission, enrolment
     reply = "reply"
     system = "system"
     digest = "digest"
@@ -35,13 +36,23 @@ class MessageState(enum.StrEnum):
 
 
 class MadeBy(enum.StrEnum):
-    """Who or what made a rendering, from the surest to none."""
+    """Who or what made a rendering, from the surest to none. `memory` is a person too, who said the same sentence before."""
 
     author = "author"
     person = "person"
+    memory = "memory"
     phrase = "phrase"
     machine = "machine"
     nobody = "nobody"
+
+
+class Grade(enum.StrEnum):
+    """How far a rendering may be trusted. The policy of the message's kind says what each grade allows."""
+
+    sure = "sure"  # a person wrote or approved it
+    good = "good"  # a machine wrote it, and nothing speaks against it
+    doubtful = "doubtful"  # a machine wrote it, and a reader should know something about it
+    refused = "refused"  # it must not be sent
 
 
 class Message(SQLModel, table=True):
@@ -76,7 +87,9 @@ class Message(SQLModel, table=True):
 class Rendering(SQLModel, table=True):
     """A message in one language, with its fields still open: made once per language, never once per family.
 
-    `made_by` nobody means that it could not be translated: `text` is empty, `problems` says why, and a task asks a person.
+    `made_by` nobody means that it could not be translated: `text` is empty, and a task asks a person. `problems` are the reasons of
+    its `grade`. `back` is the text translated back by the machine, for whoever cannot read it. `waits` marks one that no family
+    reads before a person has approved it; `approved_by` is who did.
     """
 
     __table_args__ = (UniqueConstraint("message_id", "language"),)
@@ -86,5 +99,9 @@ class Rendering(SQLModel, table=True):
     language: str = Field(max_length=35)
     text: str = long_text()
     made_by: MadeBy = choice(MadeBy)
+    grade: Grade = choice(Grade, Grade.sure)
     problems: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    back: str | None = long_text(nullable=True)
+    waits: bool = False
+    approved_by: int | None = Field(default=None, foreign_key="person.id")
     made_at: datetime = moment()
