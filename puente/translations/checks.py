@@ -8,32 +8,48 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
-from puente.translations import languages
+from rapidfuzz import fuzz
+
+from puente.translations import days, detection, languages
 from puente.translations.fields import FIELD
+from puente.translations.languages import ENGLISH
 from puente.translations.segments import EMOJI, LINK, PROTECTED, THING
 
 LOOSE_TO = 20  # up to this many letters the length says little
 SHORTEST, LONGEST = 0.3, 3.5
 SAME_WORDS = 5  # this many words in a row that stayed in the source language are no longer a name
 SIGNS = "$€£¥₹%"
+ODD_SHORT, ODD_LONG = 0.5, 2.2
+ALIKE_WHEN_BACK = 40  # of 100: words that both have, in any order
+CLOCK = re.compile(r"\{at_\d+\}|(?<![\d:])\d{1,2}:\d{2}(?![\d:])")
+AMOUNT = re.compile(r"[$€£¥₹]\s?(\d(?:[\d.,]*\d)?)")
+NAME = re.compile(r"(?<![.!?:;¡¿\n“\"(] )(?<=[\w,’'] )[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]{2,}\b")
+FEASTS = (
+    "Christmas Thanksgiving Halloween Easter Hanukkah Kwanzaa Ramadan Eid Diwali Labor Memorial Veterans Independence Valentine Day Night "
+    "Week Street Avenue School Room Grade Mr Mrs Ms Dr Mom Dad God Internet English Spanish Native American Indian"
+).split()
 BRACKETS = re.compile(r"[(\[【（［{♪]")
 THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:[.,٬’'\u00a0\u202f]\d{3})+(?!\d)")
 UNREADABLE = ("⁇", "<unk>", "\ufffd")
 
 # How a language says no. Best effort: a language that is not in here is not looked at, and there are more ways than these.
 NO = {
-    "ar": r"لا|لم|لن|ليس\w*|ما|غير|بدون|دون|بلا|عدم|ولا|فلا|ولم|ولن",
+    "ar": r"غياب|لا|لم|لن|ليس\w*|ما|غير|بدون|دون|بلا|عدم|ولا|فلا|ولم|ولن",
     "en": r"no|not|\w+n['’]t|cannot|never|none|nobody|nothing|nowhere|neither|nor|without|unable|hardly|barely|impossible",
     "es": r"no|nunca|jam[aá]s|nadie|nada|ning[uú]n\w*|sin|tampoco|ni|apenas|imposible",
-    "fr": r"pas|jamais|rien|personne|aucun\w*|sans|non|ni|nulle?|plus|gu[eè]re",
+    "fa": r"نه|نیست\w*|نمی\w*|نباید|ن(?:کن|شو|بود|دار|خواه|رس|ده|یای|یاور|گذار|رو|خور)\w*|هیچ\w*|بدون|هرگز|ممنوع",
+    "fr": r"ne|n['’]\w+|pas|jamais|rien|aucun\w*|sans|non|nulle?",
     "ht": r"pa|pap|pat|poko|okenn|janm|san|non|anyen|pèsonn",
     "ko": r"\w*(?:않|없|못|안|아니|아닙|마세|마십|말아|금지)\w*",
     "pt": r"não|nao|nunca|jamais|ninguém|nada|nenhum\w*|sem|nem|tampouco",
-    "ru": r"не|нет|никогда|никто|никого|ничего|ни|без|нельзя|невозможно",
+    "ru": r"не|нет|не(?:понятн|возможн|ясн|доступн|льзя)\w*|никогда|никто|никого|ничего|ни|без",
+    "so": r"ma\w*|aan\w*|ha\w*|waxba|cidna|\w*la['’]aan",
+    "sw": r"si\w*|ha\w{3,}|usi\w+|msi\w+|\w*si[yw]\w+|hakuna|hapana|bila|kamwe|wala",
     "tl": r"hindi|di|huwag|wag|wala|walang|bawal",
     "uk": r"не|ні|немає|нема|ніколи|ніхто|нікого|нічого|без|неможливо",
-    "vi": r"không|chưa|chẳng|đừng|chớ",
+    "vi": r"nghỉ|vắng|không|chưa|chẳng|đừng|chớ",
     "zh": r"\w*[不没沒无無別别未非勿免禁]\w*",
 }
 NEGATIONS = {language: re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE) for language, words in NO.items()}
@@ -41,7 +57,7 @@ NEGATIONS = {language: re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.IGNORECASE) f
 NO_NEGATION = re.compile(
     r"\bno (?:later|more|less|fewer|matter|doubt|problem|worries)\b|\bnot only\b|\bno\.(?=\s*\d)|\b(?:do not|don['’]t) forget\b"
     r"|\bsin embargo\b|\bsin falta\b|\bno h?ay de q(?:u[eé])?\b|\bde nada\b|\bpara nada\b|\bno m[aá]s\b"
-    r"|\bno se le olvide\b|[,¿] ?no\?",
+    r"|\bno se le olvide\b|[,¿] ?no\?|\bnot until\b|\b(?:được|phải|có) không\b|非常|免[费費]|[别別]人|无论|無論|(\w)[不没沒]\1",
     re.IGNORECASE,
 )
 
@@ -74,22 +90,59 @@ SCRIPTS = {
 
 def problems(source: str, target: str, source_language: str, target_language: str) -> list[str]:
     """Everything that speaks against sending `target` as the translation of `source`. Empty means that nothing was found."""
-    if not target.strip():
+    if not target.strip() or (_words(source) and not any(letter.isalpha() for letter in target)):
         return ["The translation is empty."] if source.strip() else []
+    return [*losses(source, target, source_language, target_language), *_nonsense(source, target, source_language, target_language)]
+
+
+def losses(source: str, target: str, source_language: str, target_language: str) -> list[str]:
+    """What got lost or changed on the way. The machine may be asked again: it need only say the same with everything in it."""
     return [
         *_changed_fields(source, target),
         *_changed_links(source, target),
         *_changed_things(source, target),
-        *_changed_numbers(source, target),
+        *_changed_numbers(source, target, source_language, target_language),
+        *_changed_days(source, target, source_language, target_language),
+        *_swapped(source, target),
         *_lost_emoji(source, target),
+    ]
+
+
+def _nonsense(source: str, target: str, source_language: str, target_language: str) -> list[str]:
+    """What shows that the machine did not understand. Asked again, it would only guess otherwise."""
+    return [
         *_lost_negation(source, target, source_language, target_language),
         *_repeated(source, target),
         *_added_remarks(source, target),
         *_unreadable(source, target),
         *_untouched(source, target, source_language, target_language),
         *_wrong_script(source, target, target_language),
+        *_wrong_language(target, target_language),
         *_wrong_length(source, target),
     ]
+
+
+def doubts(source: str, target: str, source_language: str, target_language: str) -> list[str]:
+    """What a reader of the translation should know, though it may be right: each is true of some good translations too."""
+    return [
+        *_lost_names(source, target, source_language, target_language),
+        *_reordered_numbers(source, target),
+        *_added_negation(source, target, source_language, target_language),
+        *_odd_length(source, target),
+    ]
+
+
+def differs_when_back(source: str, back: str, language: str) -> list[str]:
+    """What speaks against a translation, seen from what a machine makes of it in the language of the source."""
+    found = []
+    if Counter(_numbers(source)) != Counter(_numbers(back)) or days.weekdays(source, language) != days.weekdays(back, language):
+        found.append("Translated back, its numbers or days are not the same.")
+    negations = NEGATIONS.get(languages.written(language)[0])
+    if negations and bool(negations.search(_affirmed(source))) != bool(negations.search(_affirmed(back))):
+        found.append("Translated back, a “not” is missing or was added.")
+    if _length(source) > LOOSE_TO and fuzz.token_sort_ratio(*(" ".join(_words(text)) for text in (source, back))) < ALIKE_WHEN_BACK:
+        found.append("Translated back, it says something else.")
+    return found
 
 
 def _changed_fields(source: str, target: str) -> Iterator[str]:
@@ -111,11 +164,32 @@ def _changed_things(source: str, target: str) -> Iterator[str]:
         yield "A time, an amount, a phone number, a room or a name got lost or changed."
 
 
-def _changed_numbers(source: str, target: str) -> Iterator[str]:
-    if Counter(_numbers(source)) != Counter(_numbers(target)):
+def _changed_numbers(source: str, target: str, source_language: str, target_language: str) -> Iterator[str]:
+    before, after = Counter(_numbers(source)), Counter(_numbers(target))
+    # "In December" is "in month 12" in Chinese.
+    if days.counts_months(target_language):
+        after -= Counter(map(str, days.months(source, source_language))) - before
+    if before != after:
         yield "The numbers are not the same."
     elif not _signs(target) <= _signs(source):
         yield "A money or percent sign is not the one that was written."
+
+
+def _changed_days(source: str, target: str, source_language: str, target_language: str) -> Iterator[str]:
+    if not days.knows(target_language):
+        return
+    for named, word in ((days.weekdays, "day of the week"), (days.months, "month")):
+        wanted = named(_plain(source), source_language)
+        if wanted and wanted != named(_plain(target), target_language):
+            yield f"A {word} is not the one that was written, or got lost."
+
+
+def _swapped(source: str, target: str) -> Iterator[str]:
+    """Times and amounts keep their order in every language: from 8:30 to 3:15, five dollars or eight."""
+    for pattern in (CLOCK, AMOUNT):
+        before, after = pattern.findall(source), pattern.findall(target)
+        if before != after and sorted(before) == sorted(after):
+            yield "Two times or amounts have changed places."
 
 
 def _lost_emoji(source: str, target: str) -> Iterator[str]:
@@ -125,7 +199,7 @@ def _lost_emoji(source: str, target: str) -> Iterator[str]:
 
 def _lost_negation(source: str, target: str, source_language: str, target_language: str) -> Iterator[str]:
     written, said = (NEGATIONS.get(languages.written(tag)[0]) for tag in (source_language, target_language))
-    if written and said and written.search(NO_NEGATION.sub("", _plain(source))) and not said.search(_plain(target)):
+    if written and said and written.search(_affirmed(source)) and not said.search(_plain(target)):
         yield "A “not” seems to have got lost, so that it may say the opposite."
 
 
@@ -168,6 +242,40 @@ def _wrong_script(source: str, target: str, language: str) -> Iterator[str]:
         yield f"The translation is not in the letters of {languages.name(language)}."
 
 
+def _wrong_language(target: str, language: str) -> Iterator[str]:
+    if other := detection.is_other(target, language):
+        yield f"The translation seems to be in {languages.name(other)}, not in {languages.name(language)}."
+
+
+def _lost_names(source: str, target: str, source_language: str, target_language: str) -> Iterator[str]:
+    """Words with a capital inside an English or Spanish sentence. Where the letters are others, a name may be written in those."""
+    if languages.written(source_language)[0] not in ("en", "es") or languages.written(target_language)[1] != "Latn":
+        return
+    said = {_folded(word) for word in _words(target)}
+    for found in NAME.finditer(_plain(source)):
+        name = found[0]
+        if name.casefold() not in _known_capitals() and _folded(name) not in said:
+            yield f"“{name}” does not stand in the translation. If it is a name, it got lost."
+
+
+def _reordered_numbers(source: str, target: str) -> Iterator[str]:
+    before, after = _numbers(source), _numbers(target)
+    if before != after and sorted(before) == sorted(after):
+        yield "The numbers stand in another order."
+
+
+def _added_negation(source: str, target: str, source_language: str, target_language: str) -> Iterator[str]:
+    written, said = (NEGATIONS.get(languages.written(tag)[0]) for tag in (source_language, target_language))
+    if written and said and not written.search(_plain(source)) and said.search(_affirmed(target)):
+        yield "There is a “not” in the translation and none in the text."
+
+
+def _odd_length(source: str, target: str) -> Iterator[str]:
+    before, after = _length(source), _length(target)
+    if before > LOOSE_TO and not ODD_SHORT * before <= after <= ODD_LONG * before:
+        yield "The translation is unusually short or long."
+
+
 def _wrong_length(source: str, target: str) -> Iterator[str]:
     before, after = _length(source), _length(target)
     # The shorter a text, the less its length says: "OK" may become "De acuerdo, está bien".
@@ -179,6 +287,24 @@ def _wrong_length(source: str, target: str) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     return PROTECTED.sub(" ", text)
+
+
+def _affirmed(text: str) -> str:
+    """The text without the sayings that hold a “not” and mean none."""
+    return NO_NEGATION.sub("", _plain(text))
+
+
+def _folded(word: str) -> str:
+    letters = unicodedata.normalize("NFD", word.casefold())
+    return "".join(letter for letter in letters if unicodedata.category(letter) != "Mn").removesuffix("'s").removesuffix("’s")
+
+
+@lru_cache(maxsize=1)
+def _known_capitals() -> frozenset[str]:
+    """Words that English writes with a capital and translates: days, months, languages, countries, feasts."""
+    names = [*ENGLISH.languages.values(), *ENGLISH.territories.values(), *ENGLISH.days["format"]["wide"].values()]
+    names += [*ENGLISH.months["format"]["wide"].values(), *FEASTS]
+    return frozenset(word.casefold() for name in names for word in name.split())
 
 
 def _words(text: str) -> list[str]:

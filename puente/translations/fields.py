@@ -12,11 +12,10 @@ from datetime import date, time
 from functools import lru_cache
 from typing import Any, Protocol
 
-from babel.dates import format_date, format_time
 from babel.numbers import format_decimal
 
 from puente.models import HubError
-from puente.translations import languages
+from puente.translations import dates, languages
 
 FIELD = re.compile(r"\{([^\W\d]\w*)\}")
 
@@ -95,21 +94,14 @@ def _count(values: Mapping[str, Any]) -> int | None:
 # A broadcast writes the same day for thousands of families.
 @lru_cache(maxsize=1024)
 def _date(day: date, language: str) -> str:
-    locale = languages.locale(language)
-    return _plain_spaces(format_date(day, "full", locale=locale)) if locale else day.isoformat()
+    return dates.write_date(day, language)
 
 
 @lru_cache(maxsize=1024)
 def _time(clock: time, language: str) -> str:
-    locale = languages.locale(language)
-    return _plain_spaces(format_time(clock, "short", locale=locale)) if locale else f"{clock:%H:%M}"
+    return dates.write_time(clock, language)
 
 
 def _number(number: float, language: str) -> str:
     locale = languages.locale(language)
-    return _plain_spaces(format_decimal(number, locale=locale)) if locale else str(number)
-
-
-def _plain_spaces(text: str) -> str:
-    # CLDR writes "3:30 PM" with a narrow no-break space: one such character would turn a whole SMS into UCS-2, at twice the price.
-    return text.replace("\u202f", " ").replace("\u00a0", " ")
+    return format_decimal(number, locale=locale).replace("\u202f", " ").replace("\u00a0", " ") if locale else str(number)

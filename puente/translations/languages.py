@@ -54,6 +54,14 @@ def same(one: str, other: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
+def base(tag: str) -> str:
+    """The tag that all who read the same share: es for es-MX, zh-Hant for zh-TW."""
+    language, script = written(tag)
+    usual = language != "zh" and script == _usual_script(langcodes.Language.make(language=language))
+    return f"{language}-{script}" if script and not usual else language
+
+
+@lru_cache(maxsize=1024)
 def parents(tag: str) -> tuple[str, ...]:
     """The tag and what it may fall back to, nearest first, in the same script: zh-Hant-HK, zh-Hant, but never zh."""
     return tuple(shorter for shorter in _shorter(tag) if same(shorter, tag))

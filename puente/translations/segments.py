@@ -4,6 +4,7 @@ Nothing is lost in between: the parts put together are the text again, with its 
 """
 
 import re
+import unicodedata
 from itertools import accumulate, pairwise
 
 import sentencex
@@ -38,6 +39,7 @@ THING = re.compile(
 # What must come through a translation exactly as it is.
 PROTECTED = re.compile(f"{LINK.pattern}|{FIELD.pattern}|{EMOJI.pattern}|{THING.pattern}", re.IGNORECASE)
 
+_NEXT_SENTENCE = re.compile(r"\s+(?!(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)[^\W\d_a-z]")
 _LINE_BREAK = re.compile(r"(\s*[\n\r]\s*)")
 _EDGE = re.compile(rf"[\s{_SYMBOLS}\u200d\ufe0e\ufe0f\u20e3]")
 
@@ -45,6 +47,11 @@ _EDGE = re.compile(rf"[\s{_SYMBOLS}\u200d\ufe0e\ufe0f\u20e3]")
 def split(text: str, language: str) -> list[str]:
     """The sentences of a text and the white space between them, each a part of its own. Joined, they are the text."""
     return [part for line in _LINE_BREAK.split(text) for sentence in _sentences(line, language) for part in _trim(sentence) if part]
+
+
+def normal(sentence: str) -> str:
+    """The sentence as it is compared with others: how its letters are coded and spaced makes no difference."""
+    return " ".join(unicodedata.normalize("NFC", sentence).split())
 
 
 def edges(sentence: str) -> tuple[str, str, str]:
@@ -57,11 +64,17 @@ def edges(sentence: str) -> tuple[str, str, str]:
 def _sentences(line: str, language: str) -> list[str]:
     if not line.strip():
         return [line]
-    masked = PROTECTED.sub(lambda found: "X" + "x" * (len(found[0]) - 1), line)
+    masked = PROTECTED.sub(_masked, line)
     found = sentencex.segment(languages.written(language)[0], masked)  # type: ignore[attr-defined]
     if "".join(found) != masked:
         return [line]
     return [line[start:end] for start, end in pairwise(accumulate(map(len, found), initial=0))]
+
+
+def _masked(found: re.Match[str]) -> str:
+    """One word without a mark in it. The full stop of "3:30 p.m." is the sentence's too where another one begins after it."""
+    ends = found[0].endswith(".") and _NEXT_SENTENCE.match(found.string, found.end())
+    return "X" + "x" * (len(found[0]) - (2 if ends else 1)) + ("." if ends else "")
 
 
 def _trim(sentence: str) -> tuple[str, str, str]:
