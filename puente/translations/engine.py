@@ -1,52 +1,50 @@
-"""The machine: Argos language packs, found through Argos's own package manager and driven by CTranslate2.
+"""The machine: language packs, driven by CTranslate2.
 
 Argos translates one sentence at a time and needs torch to find where a sentence ends; here a message goes through as one batch.
 Where no pack joins two languages, the text goes through English. Nothing leaves this machine; only `add_pack` may fetch a pack.
+Models are loaded when they are first needed. When they would take more memory than they may, the one that was used longest ago goes.
 """
 
 import asyncio
-import json
-import logging
-import re
 import shutil
-import socket
-import stat
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
-from types import ModuleType
+from time import perf_counter
 from typing import Any
 
 import structlog
 
 from puente.models import HubError
-from puente.translations import languages
+from puente.translations import languages, packs
+from puente.translations.packs import BadPack, CannotFetch, Pack
+
+__all__ = ["BadPack", "CannotFetch", "Engine", "NoPack", "Pack", "PackFailed"]
 
 log = structlog.get_logger()
 
-# Argos has codes of its own for the second member of a pair of relatives.
-ARGOS_TAGS = {"pb": "pt-BR", "zt": "zh-Hant"}
-CODE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")  # a code becomes part of a file's name
 BATCH = 32
 HYPOTHESES = 4  # in how many ways a sentence is said whose fields got lost in the first
-LARGEST_PACK = 2 * 1024**3  # the largest pack in Argos's index is a tenth of this
-MOST_FILES = 5_000
-# A model hardly shrinks in a zip. What grows more than this when it is unpacked, and is not small anyway, is a bomb.
-MOST_GROWTH, SMALL = 20, 50 * 1024**2
-# What the packs bring to find sentences with; torch would read it, and it can hold code.
-LEFT_OUT = {"stanza", "spacy", "minisbd"}
-INDEX_TIMEOUT = 30
+MEMORY_MB = 1_500  # for loaded models: some twenty packs of Argos, on a machine that has other things to do
+MEGABYTE = 1_000_000
+THROUGH_ENGLISH = "It was translated through English, so small things may be lost."
+PRACTICE = "It was translated by the practice pack, which is for training staff and not for families."
+# What a pack must be able to say before it is trusted: a field, a number and an ordinary sentence each come through.
+TRIED = ("Hello.", "{0} was absent on {1}.", "Please bring 3 books to school.")
+
+Loading = Callable[[str, str, int], None]
 
 
 class NoPack(HubError):
     """There is no language pack from the one language to the other on this machine."""
 
-    def __init__(self, source: str, target: str) -> None:
-        super().__init__(f"There is no language pack from {languages.name(source)} to {languages.name(target)} on this machine.")
+    def __init__(self, source: str, target: str, *, practice: bool = False) -> None:
+        pair = f"from {languages.name(source)} to {languages.name(target)}"
+        reason = f"There is no language pack {pair} on this machine"
+        super().__init__(f"{reason} but the practice pack, which is not for families." if practice else f"{reason}.")
 
 
 class PackFailed(HubError):
@@ -57,49 +55,73 @@ class PackFailed(HubError):
         super().__init__(f"The language pack {pair} does not work on this machine. Install it again.")
 
 
-class BadPack(HubError):
-    """The file is not a language pack that Puente can use."""
+@dataclass(frozen=True)
+class Checked:
+    """What a look at an installed pack found. `problem` is one sentence, or None. `kept` says whether marks and numbers survived."""
 
-
-class CannotFetch(HubError):
-    """The language pack could not be fetched from Argos's index."""
+    pack: Pack
+    problem: str | None
+    kept: bool = False
+    seconds: float = 0.0
 
 
 class Engine:
-    """The installed packs of one folder, or of Argos's own where none is named. Models are loaded when first needed, and kept."""
+    """The installed packs of one folder, or of Argos's own where none is named.
 
-    def __init__(self, packs_dir: Path | str | None = None) -> None:
+    `practice` says whether packs that are not for families may speak; `memory_mb` is how much of the memory loaded models may take;
+    `loading` is told (from, to, megabytes) when one is loaded, which takes seconds.
+    """
+
+    def __init__(
+        self,
+        packs_dir: Path | str | None = None,
+        *,
+        practice: bool = True,
+        memory_mb: int = MEMORY_MB,
+        loading: Loading | None = None,
+    ) -> None:
         self._folder = Path(packs_dir) if packs_dir else None
-        self._packs: dict[tuple[str, str], _Pack] | None = None
+        self._practice = practice
+        self._drivers: dict[tuple[str, str], _Driver] | None = None
+        self._routes: dict[tuple[str, str], tuple[list[_Driver], str]] = {}
+        self._shelf = _Shelf(memory_mb * MEGABYTE)
+        self.loading = loading
 
     def pairs(self) -> set[tuple[str, str]]:
         """The languages that a pack joins directly, from and to, as BCP 47 tags."""
-        return set(self._installed())
+        return {driver.pack.pair for driver in self._installed().values()}
+
+    def packs(self) -> list[Pack]:
+        return [driver.pack for _, driver in sorted(self._installed().items())]
 
     def can(self, source: str, target: str) -> bool:
         """Whether free text can be translated, directly or through English."""
-        return bool(self._route(source, target))
+        return bool(self._route(source, target)[0])
+
+    def name(self, source: str, target: str) -> str:
+        """Which packs would say it now, in one word: what one of them said is worth nothing for another."""
+        return self._route(source, target)[1]
+
+    def doubts(self, source: str, target: str) -> list[str]:
+        """What there is to doubt in anything that these packs say."""
+        route, _ = self._route(source, target)
+        practice = any(driver.pack.practice for driver in route)
+        return [*[THROUGH_ENGLISH][: len(route) > 1], *[PRACTICE][:practice]]
 
     async def translate(self, sentences: Sequence[str], source: str, target: str) -> list[str]:
         """Translate in one batch, without blocking the loop. Says what the machine says; `checks` judges it."""
-        route = self._route(source, target)
-        if not route:
-            raise NoPack(source, target)
         said = list(sentences)
-        for pack in route:
-            said = await asyncio.to_thread(pack.translate, said)
+        for driver in self._must(source, target):
+            said = await asyncio.to_thread(self._say, driver, said)
         return said
 
     async def alternatives(self, sentences: Sequence[str], source: str, target: str) -> list[list[str]]:
         """What the machine would say instead, for each sentence the most likely first. Several times as slow."""
-        route = self._route(source, target)
-        if not route:
-            raise NoPack(source, target)
-        *before, last = route
+        *before, last = self._must(source, target)
         said = list(sentences)
-        for pack in before:
-            said = await asyncio.to_thread(pack.translate, said)
-        return await asyncio.to_thread(last.alternatives, said)
+        for driver in before:
+            said = await asyncio.to_thread(self._say, driver, said)
+        return await asyncio.to_thread(self._ways, last, said, HYPOTHESES)
 
     def add_pack(self, path_or_code: Path | str) -> list[tuple[str, str]]:
         """Install a pack from a file, or both ways to and from English from Argos's index by the language's code.
@@ -107,84 +129,144 @@ class Engine:
         Blocks: for the command line. A pack that joins the same two languages is replaced; a bad one changes nothing.
         """
         path = Path(path_or_code)
-        if path.suffix in (".argosmodel", ".zip") or path.is_file():
-            return [self._install(path)]
-        with TemporaryDirectory() as downloads:
-            return [self._install(file) for file in list(_fetch(str(path_or_code), Path(downloads)))]
+        with self._open_home() as home:
+            if path.suffix in (".argosmodel", ".zip") or path.is_file():
+                return self._install([packs.unpack(path, home)], home)
+            with TemporaryDirectory() as downloads:
+                fetched = list(packs.fetch(str(path_or_code), Path(downloads)))
+                return self._install([packs.unpack(file, home) for file in fetched], home)
 
-    def _installed(self) -> "dict[tuple[str, str], _Pack]":
-        if self._packs is None:
-            folder = self._home()
-            self._packs = dict(_read_packs(folder)) if folder.is_dir() else {}
-        return self._packs
+    def add_folder(self, model: Path, pairs: Sequence[tuple[str, str]], licence: str = "") -> list[tuple[str, str]]:
+        """Install any CTranslate2 model with its sentencepiece models, for these pairs of languages."""
+        with self._open_home() as home:
+            return self._install(packs.take_folder(model, pairs, home, licence), home)
 
-    def _route(self, source: str, target: str) -> "list[_Pack]":
-        direct = self._find(source, target)
-        if direct:
-            return [direct]
-        there, back = self._find(source, "en"), self._find("en", target)
-        return [there, back] if there and back else []
+    def remove(self, source: str, target: str) -> bool:
+        """Take a pack away. Returns whether it was there."""
+        with self._open_home() as home:
+            found = [pack for pack in self.packs() if pack.pair == (source, target)]
+            for pack in found:
+                packs.remove(pack, home)
+            self._forget()
+        return bool(found)
 
-    def _find(self, source: str, target: str) -> "_Pack | None":
-        packs = self._installed()
-        fitting = [pair for pair in packs if languages.same(pair[0], source) and languages.same(pair[1], target)]
-        # Brazil's Portuguese for Brazil where both are there.
-        nearest = sorted(fitting, key=lambda pair: (pair[0] != source, pair[1] != target, pair))
-        return packs[nearest[0]] if nearest else None
+    def check(self, pack: Pack) -> Checked:
+        """Look whether a pack's files are as they were added, and whether it can speak. Blocks."""
+        if problem := packs.damage(pack):
+            return Checked(pack, problem)
+        driver, began = _Driver(pack), perf_counter()
+        try:
+            said = self._say(driver, TRIED)
+        except PackFailed as failed:
+            return Checked(pack, str(failed))
+        kept = all(said[1].count(mark) == 1 for mark in ("{0}", "{1}")) and "3" in said[2]
+        return Checked(pack, None, kept, perf_counter() - began)
+
+    def loaded(self) -> list[tuple[str, str]]:
+        """The pairs whose models are in memory, the one that was used longest ago first."""
+        return self._shelf.loaded()
+
+    def _installed(self) -> "dict[tuple[str, str], _Driver]":
+        if self._drivers is None:
+            # Packs that join many languages share one model.
+            self._drivers = {pack.pair: _Driver(pack) for pack in packs.installed(self._home())}
+        return self._drivers
+
+    def _must(self, source: str, target: str) -> "list[_Driver]":
+        route, _ = self._route(source, target)
+        if not route:
+            raise NoPack(source, target, practice=self._only_practice(source, target))
+        return route
+
+    def _route(self, source: str, target: str) -> "tuple[list[_Driver], str]":
+        """The packs that a text goes through, and their name."""
+        if (source, target) not in self._routes:
+            usable = {pair: driver for pair, driver in self._installed().items() if self._practice or not driver.pack.practice}
+            route = _through(usable, source, target)
+            self._routes[source, target] = route, "+".join(driver.pack.name for driver in route)
+        return self._routes[source, target]
+
+    def _only_practice(self, source: str, target: str) -> bool:
+        return bool(_through(self._installed(), source, target))
 
     def _home(self) -> Path:
         if self._folder is None:
-            self._folder = Path(_argos().settings.package_data_dir)
+            self._folder = Path(packs.argos().settings.package_data_dir)
         return self._folder
 
-    def _install(self, file: Path) -> tuple[str, str]:
+    @contextmanager
+    def _open_home(self) -> Iterator[Path]:
         home = self._home()
         try:
             home.mkdir(parents=True, exist_ok=True)
-            # Beside its place, so that it moves there whole. A folder that begins with a dot is no pack.
-            with TemporaryDirectory(dir=home, prefix=".") as temporary:
-                pack = _unpack(file, Path(temporary) / "new")
-                place = home / f"translate-{pack.package.from_code}_{pack.package.to_code}"
-                before = {other.folder for other in self._installed().values() if other.pair == pack.pair}
-                for old in before | ({place} if place.exists() else set()):
-                    old.rename(Path(temporary) / old.name)
-                pack.folder.rename(place)
+            yield home
         except OSError as error:
             raise BadPack(f"The language pack could not be written or read ({error.strerror or type(error).__name__}).") from None
-        self._packs = None
-        log.info("pack.installed", source=pack.source, target=pack.target)
-        return pack.pair
 
-
-class _Pack:
-    """One installed pack: its two languages, and its model once it was asked for."""
-
-    def __init__(self, package: Any) -> None:
-        self.package = package
-        self.folder = Path(package.package_path)
-        self.source, self.target = _tag(package.from_code), _tag(package.to_code)
-        self._loaded: tuple[Any, Any] | None = None
-        self._lock = Lock()
-
-    @property
-    def pair(self) -> tuple[str, str]:
-        return self.source, self.target
-
-    def translate(self, sentences: Sequence[str]) -> list[str]:
-        return [said[0] for said in self._say(sentences, 1)]
-
-    def alternatives(self, sentences: Sequence[str]) -> list[list[str]]:
-        return self._say(sentences, HYPOTHESES)
-
-    def _say(self, sentences: Sequence[str], ways: int) -> list[list[str]]:
-        """Each sentence in so many ways: the one that looks best at each word, or the best of several that are kept in mind."""
-        prefix = self.package.target_prefix
+    def _install(self, new: list[Pack], home: Path) -> list[tuple[str, str]]:
+        """Try each pack before it takes anybody's place."""
         try:
-            model, tokenizer = self._load()
-            pieces = [tokenizer.encode(sentence) for sentence in sentences]
-            answers = model.translate_batch(
+            for pack in new:
+                self._try(pack)
+            for pack in new:
+                packs.put_in_place(pack, home, self.packs())
+                self._forget()
+                log.info("pack.installed", source=pack.source, target=pack.target)
+        finally:
+            for pack in new:
+                shutil.rmtree(pack.folder, ignore_errors=True)
+            packs.sweep(home)
+        return [pack.pair for pack in new]
+
+    def _try(self, pack: Pack) -> None:
+        if pack.practice and any(other.pair == pack.pair and not other.practice for other in self.packs()):
+            raise BadPack(
+                f"A real pack from {languages.name(pack.source)} to {languages.name(pack.target)} is installed: it stays."
+            )
+        try:
+            self._say(_Driver(pack), TRIED[:1])
+        except PackFailed:
+            raise BadPack(f"{pack.card.origin} has a model that cannot be loaded.") from None
+
+    def _forget(self) -> None:
+        self._drivers = None
+        self._routes.clear()
+        self._shelf.clear()
+
+    def _say(self, driver: "_Driver", sentences: Sequence[str]) -> list[str]:
+        return [said[0] for said in self._ways(driver, sentences, 1)]
+
+    def _ways(self, driver: "_Driver", sentences: Sequence[str], ways: int) -> list[list[str]]:
+        with self._shelf.using(driver, self.loading) as loaded:
+            return driver.say(loaded, sentences, ways)
+
+
+class _Driver:
+    """One installed pack, and how its model is asked."""
+
+    def __init__(self, pack: Pack) -> None:
+        self.pack = pack
+        self.key = str(pack.home)
+
+    def load(self) -> "_Loaded":
+        # Imported late: most commands translate nothing, and this takes longer than they do.
+        import ctranslate2
+
+        try:
+            model = ctranslate2.Translator(str(self.pack.home / "model"), device="cpu", inter_threads=2, intra_threads=1)
+            return _Loaded(model, _tokenizer(self.pack))
+        except (RuntimeError, ValueError, OSError, ImportError, MemoryError):
+            raise PackFailed(*self.pack.pair) from None
+
+    def say(self, loaded: "_Loaded", sentences: Sequence[str], ways: int) -> list[list[str]]:
+        """Each sentence in so many ways: the one that looks best at each word, or the best of several that are kept in mind."""
+        card = self.pack.card
+        prefix = card.before_target or [word for word in [self.pack.package.target_prefix] if word]
+        try:
+            pieces = [[*card.before_source, *loaded.tokenizer.encode(sentence), *card.after_source] for sentence in sentences]
+            answers = loaded.model.translate_batch(
                 pieces,
-                target_prefix=[[prefix]] * len(pieces) if prefix else None,
+                target_prefix=[prefix] * len(pieces) if prefix else None,
                 beam_size=ways,
                 num_hypotheses=ways,
                 max_batch_size=BATCH,
@@ -193,195 +275,103 @@ class _Pack:
                 max_decoding_length=3 * max(map(len, pieces), default=0) + 30,
                 replace_unknowns=True,
             )
-            said = [[tokenizer.decode(pieces) for pieces in answer.hypotheses] for answer in answers]
-        except (RuntimeError, ValueError, OSError, ImportError, MemoryError):
-            raise PackFailed(self.source, self.target) from None
-        return [[text.strip().removeprefix(prefix).strip() for text in ways] for ways in said]
+            said = [[loaded.tokenizer.decode(_without(pieces, prefix)) for pieces in answer.hypotheses] for answer in answers]
+        except (RuntimeError, ValueError, OSError, MemoryError):
+            raise PackFailed(*self.pack.pair) from None
+        return [[text.strip() for text in ways] for ways in said]
 
-    def _load(self) -> tuple[Any, Any]:
+
+@dataclass(frozen=True)
+class _Loaded:
+    model: Any
+    tokenizer: Any
+
+
+class _Shelf:
+    """The models in memory, each once, whichever packs they serve."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = Lock()
+        self._held: dict[str, tuple[_Loaded, int, tuple[str, str]]] = {}
+        self._used: dict[str, int] = {}
+
+    @contextmanager
+    def using(self, driver: _Driver, loading: Loading | None) -> Iterator[_Loaded]:
+        """The driver's model, loaded if need be, which stays for as long as somebody uses it."""
         with self._lock:
-            if self._loaded is None:
-                # Imported late: most commands translate nothing, and this takes longer than they do.
-                import ctranslate2
+            if driver.key not in self._held:
+                self._load(driver, loading)
+            held = self._held[driver.key] = self._held.pop(driver.key)  # the last in the row was used last
+            self._used[driver.key] = self._used.get(driver.key, 0) + 1
+        try:
+            yield held[0]
+        finally:
+            with self._lock:
+                self._used[driver.key] -= 1
 
-                model = ctranslate2.Translator(str(self.folder / "model"), device="cpu", inter_threads=2, intra_threads=1)
-                self._loaded = model, _tokenizer(self.package)
-                log.info("pack.loaded", source=self.source, target=self.target)
-            return self._loaded
+    def loaded(self) -> list[tuple[str, str]]:
+        with self._lock:
+            return [pair for *_, pair in self._held.values()]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._held = {key: held for key, held in self._held.items() if self._used.get(key)}
+
+    def _load(self, driver: _Driver, loading: Loading | None) -> None:
+        size = driver.pack.size
+        for key in [key for key in self._held if not self._used.get(key)]:
+            if sum(held[1] for held in self._held.values()) + size <= self._most:
+                break
+            *_, pair = self._held.pop(key)
+            log.info("pack.unloaded", source=pair[0], target=pair[1])
+        if loading:
+            loading(*driver.pack.pair, round(size / MEGABYTE))
+        began = perf_counter()
+        self._held[driver.key] = driver.load(), size, driver.pack.pair
+        log.info(
+            "pack.loaded", source=driver.pack.source, target=driver.pack.target, megabytes=round(size / MEGABYTE),
+            seconds=round(perf_counter() - began, 1),
+        )  # fmt: skip
 
 
 class _SentencePiece:
-    """A pack's sentencepiece model. Argos's own reader of it turns every underscore into a space, links included."""
+    """A pack's sentencepiece models. Argos's own reader of them turns every underscore into a space, links included."""
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, source: Path, target: Path) -> None:
         import sentencepiece
 
-        self._processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
+        self._source = sentencepiece.SentencePieceProcessor(model_file=str(source))
+        self._target = self._source if target == source else sentencepiece.SentencePieceProcessor(model_file=str(target))
 
     def encode(self, sentence: str) -> list[str]:
-        return self._processor.encode(sentence, out_type=str)  # type: ignore[attr-defined]
+        return self._source.encode(sentence, out_type=str)  # type: ignore[attr-defined]
 
     def decode(self, pieces: list[str]) -> str:
-        return self._processor.decode_pieces(pieces).replace("▁", " ")  # type: ignore[attr-defined]
+        return self._target.decode_pieces(pieces).replace("▁", " ")  # type: ignore[attr-defined]
 
 
-def _tokenizer(package: Any) -> Any:
-    model = Path(package.package_path) / "sentencepiece.model"
-    return _SentencePiece(model) if model.exists() else package.tokenizer
+def _tokenizer(pack: Pack) -> Any:
+    for source, target in (("source.spm", "target.spm"), ("sentencepiece.model", "sentencepiece.model")):
+        if (pack.home / source).exists():
+            return _SentencePiece(pack.home / source, pack.home / target)
+    return pack.package.tokenizer
 
 
-def _argos() -> ModuleType:
-    """Argos's package manager. Imported late, because the import itself makes folders in the home directory."""
-    try:
-        from argostranslate import package
-    except OSError:
-        raise BadPack("Argos's package manager needs a home folder that it can write to. Set HOME to one.") from None
-    return package
+def _without(pieces: list[str], prefix: list[str]) -> list[str]:
+    return pieces[len(prefix) :] if prefix and pieces[: len(prefix)] == prefix else pieces
 
 
-def _read_packs(folder: Path) -> "Iterator[tuple[tuple[str, str], _Pack]]":
-    """Every pack that can be read. One that cannot is named in the log and costs the others nothing."""
-    for place in sorted(folder.iterdir()):
-        if place.name.startswith(".") or not (place / "metadata.json").is_file():
-            continue
-        try:
-            package = _argos().Package(place)
-            if _joins(package):
-                pack = _Pack(package)
-                yield pack.pair, pack
-        except (OSError, ValueError, AttributeError, TypeError, KeyError):
-            log.warning("pack.unreadable", folder=place.name)
+def _through(drivers: dict[tuple[str, str], _Driver], source: str, target: str) -> list[_Driver]:
+    direct = _find(drivers, source, target)
+    if direct:
+        return [direct]
+    there, back = _find(drivers, source, "en"), _find(drivers, "en", target)
+    return [there, back] if there and back else []
 
 
-def _joins(package: Any) -> bool:
-    """Whether it translates between two languages; Argos keeps other things in packages too."""
-    codes = (package.from_code, package.to_code)
-    return package.type == "translate" and all(isinstance(code, str) and CODE.fullmatch(code) for code in codes)
-
-
-def _tag(code: str) -> str:
-    return ARGOS_TAGS.get(code, code.replace("_", "-"))
-
-
-def _unpack(file: Path, folder: Path) -> _Pack:
-    """Check a pack file and unpack it into `folder`, or say in one sentence what is wrong with it."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            _check_size(archive)
-            root = _root(archive)
-            for entry in archive.infolist():
-                inner = PurePosixPath(entry.filename).parts
-                if inner[0] == root and len(inner) > 1 and inner[1] not in LEFT_OUT and not entry.is_dir():
-                    _write(archive, entry, folder.joinpath(*inner[1:]))
-    except FileNotFoundError:
-        raise BadPack(f"There is no file {file.name}.") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, IsADirectoryError):
-        raise BadPack(f"{file.name} is not a language pack, or it is damaged or cut short.") from None
-    _check_content(file.name, folder)
-    return _try(file.name, folder)
-
-
-def _check_size(archive: zipfile.ZipFile) -> None:
-    entries = archive.infolist()
-    name = Path(archive.filename or "").name
-    for entry in entries:
-        parts = PurePosixPath(entry.filename).parts
-        if not parts or parts[0] == "/" or ".." in parts or "\\" in entry.filename or ":" in entry.filename:
-            raise BadPack(f"{name} holds files that would land outside its own folder, so it was not opened.")
-        if stat.S_ISLNK(entry.external_attr >> 16):
-            raise BadPack(f"{name} holds links to other files, so it was not opened.")
-        if entry.flag_bits & 1:
-            raise BadPack(f"{name} is locked with a password.")
-    # Python's zipfile never writes more of a file than its entry says, so these sums are a promise.
-    full, packed = sum(entry.file_size for entry in entries), sum(entry.compress_size for entry in entries)
-    if full > LARGEST_PACK or len(entries) > MOST_FILES or full > max(SMALL, MOST_GROWTH * packed):
-        raise BadPack(f"{name} would fill the disk when it is unpacked, so it was not opened.")
-
-
-def _root(archive: zipfile.ZipFile) -> str:
-    paths = [PurePosixPath(name).parts for name in archive.namelist()]
-    roots = {parts[0] for parts in paths if len(parts) == 2 and parts[1] == "metadata.json"}
-    if len(roots) != 1:
-        name = Path(archive.filename or "").name
-        raise BadPack(f"{name} has no metadata.json in its one folder, so it is not an Argos language pack.")
-    return roots.pop()
-
-
-def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(entry) as packed, path.open("wb") as unpacked:
-        shutil.copyfileobj(packed, unpacked)
-
-
-def _check_content(name: str, folder: Path) -> None:
-    try:
-        metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
-        readable = all(CODE.fullmatch(metadata[key]) for key in ("from_code", "to_code"))
-    except (ValueError, KeyError, TypeError):
-        readable = False
-    if not readable:
-        raise BadPack(f"{name} does not say in its metadata.json which languages it joins.")
-    if not (folder / "model" / "model.bin").is_file():
-        raise BadPack(f"{name} has no model in it.")
-    if not (folder / "sentencepiece.model").is_file() and not (folder / "bpe.model").is_file():
-        raise BadPack(f"{name} has no sentencepiece.model in it.")
-
-
-def _try(name: str, folder: Path) -> _Pack:
-    """Say one word with the pack before it takes anybody's place."""
-    pack = _Pack(_argos().Package(folder))
-    try:
-        pack.translate(["Hello."])
-    except PackFailed:
-        raise BadPack(f"{name} has a model that cannot be loaded.") from None
-    return pack
-
-
-def _fetch(code: str, downloads: Path) -> Iterator[Path]:
-    """Download the packs between English and a language through Argos's package manager, into a folder of ours."""
-    argos = _argos()
-    with _quietly(argos, downloads):
-        argos.update_package_index()
-        # Without an index Argos would try to fetch it for ever.
-        if not argos.settings.local_package_index.exists():
-            raise CannotFetch("Argos's index of language packs could not be reached. A pack can be added from a file too.")
-        try:
-            available = [pack for pack in argos.get_available_packages() if _joins(pack)]
-        except (ValueError, AttributeError, TypeError):
-            raise CannotFetch("Argos's index of language packs could not be read.") from None
-        wanted = [pack for pair in ((code, "en"), ("en", code)) if (pack := _offered(available, *pair))]
-        if not wanted:
-            raise CannotFetch(f"Argos has no language pack between English and {languages.name(code)}.")
-        for pack in wanted:
-            yield _download(pack)
-
-
-def _download(pack: Any) -> Path:
-    try:
-        return pack.download()
-    except Exception:
-        # Argos raises a bare Exception for a download that failed.
-        pair = f"from {languages.name(_tag(pack.from_code))} to {languages.name(_tag(pack.to_code))}"
-        raise CannotFetch(f"The language pack {pair} could not be downloaded. Please try again.") from None
-
-
-def _offered(available: list[Any], source: str, target: str) -> Any | None:
-    fitting = [p for p in available if languages.same(_tag(p.from_code), source) and languages.same(_tag(p.to_code), target)]
-    nearest = sorted(fitting, key=lambda pack: (_tag(pack.from_code) != source, _tag(pack.to_code) != target))
-    return nearest[0] if nearest else None
-
-
-@contextmanager
-def _quietly(argos: ModuleType, downloads: Path) -> Iterator[None]:
-    """Argos writes into `downloads`, gives up after a while, and leaves the explaining to us."""
-    settings, logger = argos.settings, logging.getLogger("argostranslate.utils")
-    before = settings.local_package_index, settings.downloads_dir, socket.getdefaulttimeout(), logger.level
-    settings.local_package_index, settings.downloads_dir = downloads / "index.json", downloads
-    socket.setdefaulttimeout(INDEX_TIMEOUT)
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        settings.local_package_index, settings.downloads_dir = before[:2]
-        socket.setdefaulttimeout(before[2])
-        logger.setLevel(before[3])
+def _find(drivers: dict[tuple[str, str], _Driver], source: str, target: str) -> _Driver | None:
+    fitting = [pair for pair in drivers if languages.same(pair[0], source) and languages.same(pair[1], target)]
+    # Brazil's Portuguese for Brazil where both are there.
+    nearest = sorted(fitting, key=lambda pair: (pair[0] != source, pair[1] != target, pair))
+    return drivers[nearest[0]] if nearest else None
