@@ -1,68 +1,109 @@
 """The face of translation: a text goes in, and comes out in another language with the name of whoever made it.
 
-    text → segments → the catalogue knows it?  yes: a phrase, written by people
-                                               no:  the machine, with fields, links and emoji held back
-                    → checks → Rendered, or nobody and the reasons
+    text → sentences → a person said it before?  yes: remembered
+                     → the catalogue knows it?   yes: a phrase, written by people
+                     → the machine said it?      yes: remembered
+                                                 no:  the machine, with dates, fields, links and names held back
+                     → checks → Rendered with its grade, or nobody and the reasons
 
 What cannot be translated well is translated by nobody: the caller asks a person. It is never sent in the wrong language.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from puente.models import HubError, MadeBy
-from puente.translations import checks, languages, segments
+from puente.models import Grade, HubError, MadeBy
+from puente.translations import checks, dates, languages, segments
+from puente.translations.dates import Typed
 from puente.translations.engine import Engine, NoPack
+from puente.translations.fields import FIELD
+from puente.translations.machine import IN_PIECES, Answer, Machine, speaks
 from puente.translations.phrases import Phrases
-from puente.translations.segments import PROTECTED
+from puente.translations.words import Words
 
 LONGEST_PHRASE = 6  # parts: a phrase of the catalogue holds three sentences at most, with the spaces between them
 UNSPACED = {"Hans", "Hant", "Jpan"}  # scripts that set no space between sentences
+CACHED = 20_000  # texts that are kept at hand
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A text in one language. Where `made_by` is nobody, `text` is empty and `problems` says why."""
+    """A text in one language. Where `made_by` is nobody, `text` is empty. `problems` are the reasons of its `grade`.
+
+    `back` is the text translated back by the machine, where that was asked for and can be done.
+    """
 
     text: str
     made_by: MadeBy
     problems: tuple[str, ...] = ()
+    grade: Grade = Grade.sure
+    back: str | None = None
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A sentence, or what stands between two. `made_by` author means that there was nothing in it to translate."""
+    """A sentence, or what stands between two. `made_by` author means that there was nothing in it to translate.
+
+    `typed` is what the machine is asked: the sentence without its dates and times.
+    """
 
     before: str
     text: str
     after: str
     made_by: MadeBy
+    typed: Typed | None = None
+    draft: bool = False
 
 
 class Translator:
-    """The catalogues and the machine together."""
+    """The school's words, the catalogues and the machine together. `region` is where the families live, for their dates."""
 
-    def __init__(self, phrases: Phrases, engine: Engine) -> None:
+    def __init__(self, phrases: Phrases, engine: Engine, words: Words | None = None, region: str = "") -> None:
         self._phrases = phrases
         self._engine = engine
+        self._machine = Machine(engine)
+        self._words = words or Words()
+        self._region = region
+        self._at_hand: dict[tuple[str, str, str, str], Rendered] = {}
 
-    async def render(self, text: str, source: str, target: str) -> Rendered:
-        """Say `text` in `target`, with its fields still open. Bad output never raises: it comes back as nobody's, with reasons."""
+    async def render(self, text: str, source: str, target: str, *, remember: bool = True, check_back: bool = False) -> Rendered:
+        """Say `text` in `target`, with its fields still open. Bad output never raises: it comes back as nobody's, with reasons.
+
+        What the machine says is remembered, unless it is a family's. `check_back` has it translated back too, and compared.
+        """
+        [rendered] = await self.render_all([text], source, target, remember=remember)
+        return await self._with_back(text, rendered, source, target) if check_back else rendered
+
+    async def render_all(self, texts: Sequence[str], source: str, target: str, *, remember: bool = True) -> list[Rendered]:
+        """`render` for many texts at once: their sentences go through the machine together."""
         if languages.same(source, target):
-            return Rendered(text, MadeBy.author)
-        parts = list(self._read(text, source, target))
-        asked = [part.text for part in parts if part.made_by is MadeBy.machine]
+            return [Rendered(text, MadeBy.author) for text in texts]
+        if await self._words.changed():
+            self._at_hand.clear()
+        keys = {text: (text, source, target, self._engine.name(source, target)) for text in texts}
+        new = [text for text, key in keys.items() if key not in self._at_hand]
+        made = dict(zip(new, await self._render_new(new, source, target, remember), strict=True)) if new else {}
+        answers = [made.get(text) or self._at_hand[keys[text]] for text in texts]
+        if remember:
+            self._keep_at_hand({keys[text]: rendered for text, rendered in made.items() if rendered.grade is not Grade.refused})
+        return answers
+
+    async def back(self, text: str, source: str, target: str) -> str | None:
+        """What the machine makes of a translation in the language of its source, for whoever cannot read it."""
+        if not self._engine.can(target, source):
+            return None
+        parts = [_unknown(part, target, source) for part in segments.split(text, target)]
+        asked = [part.typed.text for part in parts if part.typed]
         try:
-            answers = await self._ask(asked, source, target)
-        except HubError as error:
-            return Rendered("", MadeBy.nobody, (str(error),))
-        found = (problem for pair in zip(asked, answers, strict=True) for problem in checks.problems(*pair, source, target))
-        problems = tuple(dict.fromkeys(found))
-        if problems:
-            return Rendered("", MadeBy.nobody, problems)
-        return Rendered(_join(parts, answers, source, target), _maker(parts))
+            answers = await self._machine.say(asked, target, source, await self._words.terms(target, source))
+        except HubError:
+            return None
+        return self._join(parts, {sentence: answer.text for sentence, answer in answers.items()}, target, source)
+
+    def look_again(self) -> None:
+        """Somebody has just corrected a translation or changed the glossary."""
+        self._words.look_again()
 
     def can(self, source: str, target: str) -> bool:
         """Whether any free text can be translated, not only what the catalogue knows."""
@@ -76,135 +117,136 @@ class Translator:
         """The languages that the catalogue is written in."""
         return self._phrases.languages()
 
-    def _read(self, text: str, source: str, target: str) -> Iterator[_Part]:
-        """The parts of a text, each with who can say it. The longest run of sentences that the catalogue knows goes first."""
-        parts = segments.split(text, source)
+    async def _render_new(self, texts: Sequence[str], source: str, target: str, remember: bool) -> list[Rendered]:
+        """Texts that are not at hand, with one look into the memory and one batch for the machine."""
+        split = [segments.split(text, source) for text in texts]
+        engine = self._engine.name(source, target)
+        runs = (run for parts in split for run in _runs(parts))
+        typed = (dates.type_moments(segments.edges(part)[1], source, target).text for parts in split for part in parts)
+        recalled = await self._words.recall([*runs, *typed], source, target, engine)
+        by_people = {sentence: said for sentence, (said, made_by) in recalled.items() if made_by is not MadeBy.machine}
+        read = await asyncio.to_thread(lambda: [list(self._read(parts, source, target, by_people)) for parts in split])
+        terms = await self._words.terms(source, target)
+        known = {
+            sentence: Answer(said, (), tuple(checks.doubts(sentence, said, source, target)))
+            for sentence, (said, made_by) in recalled.items()
+            if made_by is MadeBy.machine and not terms.missing(sentence, said)
+        }
+        asked = list(
+            dict.fromkeys(part.typed.text for parts in read for part in parts if part.typed and part.typed.text not in known)
+        )
+        try:
+            if asked and not self._engine.can(source, target):
+                raise NoPack(source, target)
+            new = await self._machine.say(asked, source, target, terms) if asked else {}
+        except HubError as error:
+            new = {sentence: Answer("", (str(error),)) for sentence in asked}
+        if remember:
+            good = {sentence: answer.text for sentence, answer in new.items() if not answer.problems and not _in_pieces(answer)}
+            await self._words.keep(good, source, target, engine)
+        return [self._put_together(*pair, {**known, **new}, source, target) for pair in zip(texts, read, strict=True)]
+
+    def _put_together(self, text: str, parts: Sequence[_Part], answers: Mapping[str, Answer], source: str, target: str) -> Rendered:
+        own = [answers[part.typed.text] for part in parts if part.typed]
+        if problems := _once(problem for answer in own for problem in answer.problems):
+            return Rendered("", MadeBy.nobody, problems, Grade.refused)
+        made_by = _maker(parts)
+        said = self._join(parts, {sentence: answer.text for sentence, answer in answers.items()}, source, target)
+        if made_by is not MadeBy.machine:
+            return Rendered(said, made_by, (), Grade.good if any(part.draft for part in parts) else Grade.sure)
+        wrong = (f"“{day}” is another day of the week." for day in dates.wrong_weekdays(text, source))
+        doubts = _once((*self._engine.doubts(source, target), *wrong, *(doubt for answer in own for doubt in answer.doubts)))
+        return Rendered(said, made_by, doubts, Grade.doubtful if doubts else Grade.good)
+
+    async def _with_back(self, text: str, rendered: Rendered, source: str, target: str) -> Rendered:
+        if rendered.made_by is not MadeBy.machine:
+            return rendered
+        back = await self.back(rendered.text, source, target)
+        if back is None:
+            return rendered
+        doubts = _once((*rendered.problems, *checks.differs_when_back(text, back, source)))
+        return replace(rendered, back=back, problems=doubts, grade=Grade.doubtful if doubts else rendered.grade)
+
+    def _read(self, parts: Sequence[str], source: str, target: str, by_people: Mapping[str, str]) -> Iterator[_Part]:
+        """The parts of a text, each with who can say it. The longest run of sentences that people have translated goes first."""
         place = 0
         while place < len(parts):
-            ends = range(min(len(parts), place + LONGEST_PHRASE), place, -1)
-            found = ((end, self._known("".join(parts[place:end]), source, target)) for end in ends)
+            ends = [*[len(parts)][place:], *range(min(len(parts), place + LONGEST_PHRASE), place, -1)]
+            found = ((end, self._known("".join(parts[place:end]), source, target, by_people)) for end in ends)
             end, part = next(((end, part) for end, part in found if part), (place + 1, None))
-            yield part or _unknown(parts[place])
+            yield part or self._dated(parts[place], source, target) or _unknown(parts[place], source, target)
             place = end
 
-    def _known(self, text: str, source: str, target: str) -> _Part | None:
+    def _known(self, text: str, source: str, target: str, by_people: Mapping[str, str]) -> _Part | None:
         before, sentence, after = segments.edges(text)
         if not sentence:
             return None
-        said = self._phrases.say(sentence, target) if languages.same(source, "en") else None
+        if sentence in by_people:
+            return _Part(before, by_people[sentence], after, MadeBy.memory)
+        english = sentence if languages.same(source, "en") and self._phrases.say(sentence, "en") else None
+        english = english or self._phrases.english(sentence, source)
+        said = self._phrases.say(english, target) if english else None
         if said is None:
-            english = self._phrases.english(sentence, source)
-            said = self._phrases.say(english, target) if english else None
-        return _Part(before, said, after, MadeBy.phrase) if said is not None else None
+            return None
+        return _Part(before, said, after, MadeBy.phrase, draft=self._phrases.is_draft(english or "", target))
 
-    async def _ask(self, sentences: Sequence[str], source: str, target: str) -> list[str]:
-        """The machine's answers. A sentence whose marks did not come back is said in other ways, then with other marks, and last in
-        pieces."""
-        if not sentences:
-            return []
-        if not self._engine.can(source, target):
-            raise NoPack(source, target)
-        answers: dict[str, str] = {}
-        for form in _FORMS:
-            hidden = {sentence: marked for sentence in sentences if sentence not in answers and (marked := _hide(sentence, form))}
-            if hidden:
-                said = await self._engine.translate(list(hidden.values()), source, target)
-                answers |= _whole(hidden, [[answer] for answer in said], form)
-            if lost := {sentence: marked for sentence, marked in hidden.items() if sentence not in answers}:
-                answers |= _whole(lost, await self._engine.alternatives(list(lost.values()), source, target), form)
-        answers |= await self._ask_in_pieces([sentence for sentence in sentences if sentence not in answers], source, target)
-        return [answers[sentence] for sentence in sentences]
+    def _dated(self, text: str, source: str, target: str) -> _Part | None:
+        """A phrase of the catalogue that was written with its date and time: "There is no school on December 4." """
+        before, sentence, after = segments.edges(text)
+        typed = dates.type_moments(sentence, source, target)
+        if not typed.moments or not set(typed.moments) <= {"on_1", "at_1"} or {"date", "time"} & set(FIELD.findall(sentence)):
+            return None
+        part = self._known(typed.text.replace("{on_1}", "{date}").replace("{at_1}", "{time}"), source, target, {})
+        if part is None:
+            return None
+        said = part.text.replace("{date}", "{on_1}").replace("{time}", "{at_1}")
+        return replace(part, before=before, after=after, text=self._written(typed, said, target))
 
-    async def _ask_in_pieces(self, sentences: Sequence[str], source: str, target: str) -> dict[str, str]:
-        """Translate what stands between the protected things, which then cannot get lost. Worse grammar, but nothing missing."""
-        cut = {sentence: _cut(sentence) for sentence in sentences}
-        words = list(dict.fromkeys(piece.strip() for pieces in cut.values() for piece in pieces if _speaks(piece)))
-        said = dict(zip(words, await self._engine.translate(words, source, target), strict=True)) if words else {}
-        return {sentence: "".join(_replace_core(piece, said) for piece in pieces) for sentence, pieces in cut.items()}
+    def _join(self, parts: Sequence[_Part], answers: Mapping[str, str], source: str, target: str) -> str:
+        text = ""
+        spaced = [languages.written(language)[1] not in UNSPACED for language in (source, target)]
+        for part in parts:
+            words = self._written(part.typed, answers[part.typed.text], target) if part.typed else part.text
+            if spaced == [False, True] and text and not text[-1].isspace() and words.strip():
+                text += " "
+            if spaced == [True, False] and text.endswith(("。 ", "！ ", "？ ")):
+                text = text[:-1]
+            text += part.before + words + part.after
+        return text
+
+    def _written(self, typed: Typed, said: str, target: str) -> str:
+        return typed.written(said, languages.in_region(target, self._region) if self._region else target)
+
+    def _keep_at_hand(self, made: Mapping[tuple[str, str, str, str], Rendered]) -> None:
+        self._at_hand.update(made)
+        while len(self._at_hand) > CACHED:
+            del self._at_hand[next(iter(self._at_hand))]
 
 
-def _unknown(text: str) -> _Part:
-    if not _speaks(text):
+def _runs(parts: Sequence[str]) -> Iterator[str]:
+    """Every run of sentences that a person may have translated as one, and the whole text."""
+    for place in range(len(parts)):
+        for end in {*[len(parts)][place:], *range(place + 1, min(len(parts), place + LONGEST_PHRASE) + 1)}:
+            if sentence := segments.edges("".join(parts[place:end]))[1]:
+                yield sentence
+
+
+def _unknown(text: str, source: str, target: str) -> _Part:
+    if not speaks(text):
         return _Part("", text, "", MadeBy.author)
-    return _Part(*segments.edges(text), MadeBy.machine)
-
-
-def _speaks(text: str) -> bool:
-    """Whether there is a word in it: fields, links, numbers and emoji are the same in every language."""
-    return any(letter.isalpha() for letter in PROTECTED.sub("", text))
-
-
-def _join(parts: Sequence[_Part], answers: Sequence[str], source: str, target: str) -> str:
-    said = iter(answers)
-    text = ""
-    spaced = [languages.written(language)[1] not in UNSPACED for language in (source, target)]
-    for part in parts:
-        words = next(said) if part.made_by is MadeBy.machine else part.text
-        if spaced == [False, True] and text and not text[-1].isspace() and words.strip():
-            text += " "
-        if spaced == [True, False] and text.endswith(("。 ", "！ ", "？ ")):
-            text = text[:-1]
-        text += part.before + words + part.after
-    return text
+    before, sentence, after = segments.edges(text)
+    return _Part(before, sentence, after, MadeBy.machine, dates.type_moments(sentence, source, target))
 
 
 def _maker(parts: Sequence[_Part]) -> MadeBy:
+    """The least sure of those who made the parts."""
     makers = {part.made_by for part in parts}
-    return next((maker for maker in (MadeBy.machine, MadeBy.phrase) if maker in makers), MadeBy.author)
+    return next((maker for maker in (MadeBy.machine, MadeBy.phrase, MadeBy.memory) if maker in makers), MadeBy.author)
 
 
-@dataclass(frozen=True)
-class _Form:
-    """A way to mark for the machine where a protected thing stands: how the mark of a number is written, and found again."""
-
-    write: Callable[[int], str]
-    mark: re.Pattern[str]
-    most: int
+def _in_pieces(answer: Answer) -> bool:
+    return IN_PIECES in answer.doubts
 
 
-# No underscores: many packs lose them. Some packs keep braces and some only what looks like an abbreviation.
-_FORMS = (
-    _Form(lambda number: f"{{{number}}}", re.compile(r"\{ ?\d+ ?\}"), 99),
-    _Form(lambda number: f"ZQ{chr(ord('A') + number)}", re.compile(r"(?<![A-Za-z])ZQ[A-Z](?![A-Za-z])", re.IGNORECASE), 26),
-)
-
-
-def _hide(sentence: str, form: _Form) -> str | None:
-    """Put a mark in the place of each protected thing; None where this form cannot."""
-    count = sum(1 for _ in PROTECTED.finditer(sentence))
-    if count and (count > form.most or form.mark.search(sentence)):
-        return None
-    numbers = iter(range(count))
-    return PROTECTED.sub(lambda _: form.write(next(numbers)), sentence)
-
-
-def _show(answer: str, sentence: str, form: _Form) -> str | None:
-    """Put the protected things back, wherever their marks have moved; None where one is missing or came twice."""
-    things = {form.write(number): found[0] for number, found in enumerate(PROTECTED.finditer(sentence))}
-    if not things:
-        return answer
-    if sorted(_bare(found) for found in form.mark.finditer(answer)) != sorted(things):
-        return None
-    return form.mark.sub(lambda found: things[_bare(found)], answer)
-
-
-def _whole(sentences: Iterable[str], said: Sequence[Sequence[str]], form: _Form) -> dict[str, str]:
-    """Of what was said for each sentence, the first in which every protected thing came back."""
-    shown = ((sentence, [_show(way, sentence, form) for way in ways]) for sentence, ways in zip(sentences, said, strict=True))
-    firsts = ((sentence, next((answer for answer in ways if answer is not None), None)) for sentence, ways in shown)
-    return {sentence: answer for sentence, answer in firsts if answer is not None}
-
-
-def _bare(mark: re.Match[str]) -> str:
-    return mark[0].replace(" ", "").upper()
-
-
-def _cut(sentence: str) -> list[str]:
-    """The sentence in pieces, the protected things among them."""
-    ends = [0, *(end for found in PROTECTED.finditer(sentence) for end in found.span()), len(sentence)]
-    return [sentence[start:end] for start, end in pairwise(ends)]
-
-
-def _replace_core(piece: str, said: dict[str, str]) -> str:
-    core = piece.strip()
-    return piece.replace(core, said[core], 1) if _speaks(piece) else piece
+def _once(reasons: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(reasons))

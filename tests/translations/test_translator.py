@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from puente.models import MadeBy
+from puente.models import Grade, MadeBy
 from puente.translations.engine import HYPOTHESES, Engine
 from puente.translations.phrases import Phrases
 from puente.translations.translator import Rendered, Translator
@@ -55,7 +55,7 @@ async def test_what_the_catalogue_knows_needs_no_machine(alone: Translator):
 async def test_a_phrase_of_several_sentences_is_one_phrase(alone: Translator):
     english = "You are signed up for messages from {school}. You can write to us here, in your language."
     said = await alone.render(f"{english} Thank you.", "en", "es")
-    assert said == Rendered(f"{PHRASES.say(english, 'es')} {PHRASES.say('Thank you.', 'es')}", MadeBy.phrase)
+    assert said == Rendered(f"{PHRASES.say(english, 'es')} {PHRASES.say('Thank you.', 'es')}", MadeBy.phrase, grade=Grade.good)
 
 
 async def test_a_family_is_understood_in_its_language_and_keeps_its_emoji(alone: Translator):
@@ -65,7 +65,7 @@ async def test_a_family_is_understood_in_its_language_and_keeps_its_emoji(alone:
 
 async def test_two_languages_meet_through_the_english_phrase(alone: Translator):
     said = await alone.render(PHRASES.say("Thank you.", "es") or "", "es", "vi")
-    assert said == Rendered(PHRASES.say("Thank you.", "vi") or "", MadeBy.phrase)
+    assert said == Rendered(PHRASES.say("Thank you.", "vi") or "", MadeBy.phrase, grade=Grade.good)
 
 
 async def test_chinese_sentences_without_spaces_get_them_in_english(alone: Translator):
@@ -80,7 +80,9 @@ async def test_what_has_no_words_reads_the_same_everywhere(alone: Translator, te
 
 async def test_without_a_pack_the_honest_end_is_nobody_and_the_reason(alone: Translator):
     said = await alone.render("Thank you. The bus is late.", "en", "vi")
-    assert said == Rendered("", MadeBy.nobody, ("There is no language pack from English to Vietnamese on this machine.",))
+    assert said == Rendered(
+        "", MadeBy.nobody, ("There is no language pack from English to Vietnamese on this machine.",), Grade.refused
+    )
     assert not alone.can("en", "vi")
     assert alone.can("en", "en-US")
 
@@ -95,7 +97,7 @@ async def test_free_text_is_translated_with_its_fields_links_and_emoji(tmp_path:
     )
     thanks = PHRASES.say("Thank you.", "es")
     expected = f"Por favor traiga {{child}} agua 🎉 el {{date}}.\n  Vea https://example.org/a_b?c=1. {thanks} 👍\n"
-    assert said == Rendered(expected, MadeBy.machine)
+    assert said == Rendered(expected, MadeBy.machine, grade=Grade.good)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,8 @@ async def test_marks_that_change_places_bring_their_fields_along(tmp_path: Path)
 async def test_what_a_family_acts_on_comes_through_a_pack_that_would_change_it(tmp_path: Path):
     bad = {"3": "8", "30": "45", "505": "606", "5": "6", "ruiz": "calle", "stop": "alto", "12b": "21b"}
     text = "See Ms. Ruiz with $5 on 3:30 p.m. in 12B: 505-555-0142 or STOP"
-    said = await translator(tmp_path, WORDS | bad).render(text, "en", "es")
+    install_pack(tmp_path, "en", "es", WORDS | bad)
+    said = await Translator(PHRASES, Engine(tmp_path), region="US").render(text, "en", "es")
     assert said.made_by is MadeBy.machine
     for thing in ("Ms. Ruiz", "$5", "3:30 p.m.", "12B", "505-555-0142", "STOP"):
         assert said.text.count(thing) == 1

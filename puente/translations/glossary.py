@@ -1,0 +1,174 @@
+"""The glossary: how a school says its own words to families, in each language.
+
+A starter glossary of school terms lies beside this file, `en.csv` and one file per language. What a school has entered itself goes
+before it. An enforced term must stand in a machine's translation, or the translation is not sent; the others are shown to whoever
+reviews, because "absence" may be said in more than one good way.
+"""
+
+import csv
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from puente.models import HubError, Term, database
+from puente.translations import languages, memory
+
+HERE = Path(__file__).parent / "glossary"
+STARTER_LANGUAGE = "en"
+LONGEST = 255
+# What may follow the beginning of a word in another form of it: conferences, conferencia and conferencias, школе and школу.
+ENDING = 4
+
+
+class BadTerm(HubError):
+    """A term and its translation are each one to 255 letters on one line."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One term in one other language. `ours` is one that the school entered itself."""
+
+    term: str
+    translation: str
+    enforced: bool
+    ours: bool = True
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A term that stands in a text from `start` to `end`, and what must stand in the translation."""
+
+    start: int
+    end: int
+    entry: Entry
+
+
+class Terms:
+    """The entries that hold between two languages, ready to be looked for in a text."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._entries = {key_of(entry.term): entry for entry in entries}
+        words = sorted((re.escape(key) for key in self._entries), key=len, reverse=True)
+        # A plural of English or Spanish is the same term.
+        self._pattern = re.compile(rf"(?<!\w)({'|'.join(words)})(?:e?s)?(?!\w)", re.IGNORECASE) if words else None
+
+    def entries(self) -> list[Entry]:
+        return list(self._entries.values())
+
+    def find(self, text: str) -> list[Wanted]:
+        """The terms of a text, the longest first where two begin alike."""
+        if self._pattern is None:
+            return []
+        return [Wanted(*found.span(), self._entries[key_of(found[1])]) for found in self._pattern.finditer(text)]
+
+    def missing(self, text: str, translation: str) -> list[Entry]:
+        """The enforced terms of a text that its translation says otherwise."""
+        wanted = {found.entry for found in self.find(text) if found.entry.enforced}
+        return [entry for entry in sorted(wanted, key=lambda entry: entry.term) if not says(translation, entry.translation)]
+
+
+def says(text: str, term: str) -> bool:
+    """Whether a text says a term, in any of its forms: each of its words must begin as the term's do, in their order."""
+    place, folded = 0, _fold(text)
+    for word in _fold(term).split():
+        kept = word if len(word) <= ENDING or not word.isascii() and not _has_endings(word) else word[: max(ENDING, len(word) - 2)]
+        found = folded.find(kept, place)
+        if found < 0:
+            return False
+        place = found + len(kept)
+    return True
+
+
+def key_of(term: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", term).casefold().split())
+
+
+@lru_cache(maxsize=64)
+def starter(target: str) -> tuple[Entry, ...]:
+    """The starter glossary from English into a language; empty where nobody has written it."""
+    file = HERE / f"{languages.base(target)}.csv"
+    if not file.exists() or languages.base(target) == STARTER_LANGUAGE:
+        return ()
+    enforced = {row["term"] for row in _rows(HERE / f"{STARTER_LANGUAGE}.csv") if row["enforced"]}
+    return tuple(
+        Entry(row["term"], row["translation"], row["term"] in enforced, ours=False) for row in _rows(file) if row["translation"]
+    )
+
+
+async def terms(session: AsyncSession, source: str, target: str) -> Terms:
+    """What holds between two languages: the school's own terms, and the starter glossary for the rest."""
+    rows = await session.scalars(
+        select(Term).where(col(Term.source_language) == languages.base(source), col(Term.target_language) == languages.base(target))
+    )
+    ours = [Entry(row.term, row.translation, row.enforced) for row in rows]
+    given = starter(target) if languages.base(source) == STARTER_LANGUAGE else ()
+    # The later of two with the same key stays.
+    return Terms([*given, *ours])
+
+
+async def put(
+    session: AsyncSession, entries: Sequence[Entry], source: str, target: str, at: datetime, by: int | None = None
+) -> int:
+    """Enter terms, or change them. Returns how many that were."""
+    rows = [_row(entry, source, target, at, by) for entry in entries]
+    if rows:
+        statement = database.insert_once(session, Term)
+        new = {name: statement.excluded[name] for name in ("term", "translation", "enforced", "added_by", "added_at")}
+        statement = statement.on_conflict_do_update(index_elements=["source_language", "target_language", "key"], set_=new)
+        await session.execute(statement, list({row["key"]: row for row in rows}.values()))
+        await memory.bump(session)
+    return len(rows)
+
+
+async def remove(session: AsyncSession, term: str, source: str, target: str) -> bool:
+    """Take one of the school's own terms out again. Returns whether it was there."""
+    gone = await session.scalars(
+        delete(Term)
+        .where(
+            col(Term.source_language) == languages.base(source),
+            col(Term.target_language) == languages.base(target),
+            col(Term.key) == key_of(term),
+        )
+        .returning(col(Term.id))
+    )
+    await memory.bump(session)
+    return bool(list(gone))
+
+
+async def everything(session: AsyncSession) -> list[Term]:
+    """All terms that the school has entered."""
+    return list(await session.scalars(select(Term).order_by(col(Term.target_language), col(Term.key))))
+
+
+def _row(entry: Entry, source: str, target: str, at: datetime, by: int | None) -> dict[str, object]:
+    term, translation = (" ".join(text.split()) for text in (entry.term, entry.translation))
+    if not all(0 < len(text) <= LONGEST and text.isprintable() for text in (term, translation)):
+        raise BadTerm(BadTerm.__doc__)
+    row = Term(
+        source_language=languages.base(source), target_language=languages.base(target), key=key_of(term), term=term,
+        translation=translation, enforced=entry.enforced, added_by=by, added_at=at,
+    )  # fmt: skip
+    return row.model_dump(exclude={"id"})
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+def _has_endings(word: str) -> bool:
+    """Latin and Cyrillic words have endings; Chinese, Korean or Arabic ones are looked for as they are."""
+    return all(unicodedata.name(letter, "").startswith(("LATIN", "CYRILLIC")) or not letter.isalpha() for letter in word)
+
+
+def _fold(text: str) -> str:
+    letters = unicodedata.normalize("NFD", text.casefold())
+    return unicodedata.normalize("NFC", "".join(letter for letter in letters if unicodedata.category(letter) != "Mn"))

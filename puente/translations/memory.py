@@ -1,0 +1,163 @@
+"""What was said before: each sentence with its translation, kept in the database, and a person's words for ever.
+
+    recall   how these sentences were said before, by people or by the engine that would say them now
+    keep     what an engine has just said
+    correct  a person's translation, which wins over every engine from now on
+    near     sentences that are almost the same, for a reviewer to see
+
+Families' own words are never kept here: `messaging` remembers only what the school writes.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rapidfuzz import fuzz, process
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from puente.models import HubError, MadeBy, Memory, WordsVersion, database
+from puente.models.database import Sessions
+from puente.translations import fields, languages, segments
+
+NEAR, MOST_NEAR = 70, 5  # of 100, as rapidfuzz counts what two sentences share
+LONGEST = 2_000  # letters of one remembered sentence
+MOST_COMPARED = 20_000
+
+
+class NotTheSame(HubError):
+    """A translation must hold the same fields as its text."""
+
+
+@dataclass(frozen=True)
+class Near:
+    """A sentence that is almost the same, how near of 100 it is, and how it was said."""
+
+    likeness: int
+    source: str
+    target: str
+
+
+async def recall(
+    session: AsyncSession, sentences: Iterable[str], source: str, target: str, engine: str = ""
+) -> dict[str, tuple[str, MadeBy]]:
+    """How each of these sentences was said before: by a person, or by the engine of this name. Those never said are left out."""
+    wanted = {key_of(sentence): sentence for sentence in sentences}
+    if not wanted:
+        return {}
+    rows = await session.execute(
+        select(col(Memory.key), col(Memory.target), col(Memory.made_by)).where(
+            col(Memory.source_language) == languages.base(source),
+            col(Memory.target_language) == languages.base(target),
+            col(Memory.key).in_(database.padded(sorted(wanted))),
+            (col(Memory.made_by) != MadeBy.machine) | (col(Memory.engine) == engine),
+        )
+    )
+    found = {wanted[key]: (said, made_by) for key, said, made_by in rows}
+    return {sentence: said for sentence, said in found.items() if _same_fields(sentence, said[0])}
+
+
+async def keep(session: AsyncSession, said: Mapping[str, str], source: str, target: str, engine: str, at: datetime) -> None:
+    """Remember what an engine said, unless a person has said it."""
+    rows = [_row(sentence, answer, source, target, at, made_by=MadeBy.machine, engine=engine) for sentence, answer in said.items()]
+    rows = [row for row in rows if len(row["source"]) <= LONGEST]
+    if rows:
+        await _put(session, rows, people_too=False)
+
+
+async def correct(
+    session: AsyncSession, pairs: Sequence[tuple[str, str]], source: str, target: str, at: datetime, person_id: int | None = None
+) -> int:
+    """A person's translations of whole sentences. They replace whatever was remembered. Returns how many that were."""
+    said = {sentence.strip(): answer.strip() for sentence, answer in pairs if sentence.strip() and answer.strip()}
+    if any(not _same_fields(sentence, answer) for sentence, answer in said.items()):
+        raise NotTheSame(NotTheSame.__doc__)
+    if said:
+        rows = [_row(*pair, source, target, at, made_by=MadeBy.person, person_id=person_id) for pair in said.items()]
+        await _put(session, rows, people_too=True)
+        await bump(session)
+    return len(said)
+
+
+async def near(session: AsyncSession, sentence: str, source: str, target: str) -> list[Near]:
+    """The sentences most like this one that a person has translated, the nearest first."""
+    rows = await session.execute(
+        select(col(Memory.source), col(Memory.target))
+        .where(
+            col(Memory.source_language) == languages.base(source),
+            col(Memory.target_language) == languages.base(target),
+            col(Memory.made_by) != MadeBy.machine,
+        )
+        .order_by(col(Memory.id).desc())
+        .limit(MOST_COMPARED)
+    )
+    known = [(written, said) for written, said in rows if written != sentence]
+    found = process.extract(sentence, [written for written, _ in known], scorer=fuzz.ratio, score_cutoff=NEAR, limit=MOST_NEAR)
+    return [Near(round(likeness), *known[place]) for _, likeness, place in found]
+
+
+async def by_people(session: AsyncSession, source: str | None = None, target: str | None = None) -> list[Memory]:
+    """Everything that a person has translated, for export."""
+    query = select(Memory).where(col(Memory.made_by) != MadeBy.machine).order_by(col(Memory.id))
+    for column, tag in ((Memory.source_language, source), (Memory.target_language, target)):
+        query = query.where(col(column) == languages.base(tag)) if tag else query
+    return list(await session.scalars(query))
+
+
+async def count(session: AsyncSession) -> dict[MadeBy, int]:
+    rows = await session.execute(select(col(Memory.made_by), func.count()).group_by(col(Memory.made_by)))
+    return {made_by: number for made_by, number in rows}
+
+
+async def version(sessions: Sessions) -> int:
+    """Counts the changes of a person's words: what was made from older ones must be asked for again."""
+    async with sessions() as session:
+        return await session.scalar(select(col(WordsVersion.version))) or 0
+
+
+async def bump(session: AsyncSession) -> None:
+    """Say that the memory's or the glossary's words have changed."""
+    await session.execute(update(WordsVersion).values(version=WordsVersion.version + 1))
+
+
+def pairs(text: str, translation: str, source: str, target: str) -> list[tuple[str, str]]:
+    """The sentences of a text, each with its translation, where both have as many; otherwise the text as one."""
+    before, after = (
+        [part for part in segments.split(whole, language) if part.strip()]
+        for whole, language in ((text, source), (translation, target))
+    )
+    whole = [(text.strip(), translation.strip())]
+    paired = list(zip(before, after, strict=False))
+    fits = len(before) == len(after) and all(_same_fields(*pair) for pair in paired)
+    return paired if fits else whole
+
+
+def key_of(sentence: str) -> str:
+    """White space and the way that letters are coded do not make another sentence."""
+    return hashlib.sha256(segments.normal(sentence).encode()).hexdigest()
+
+
+def _row(sentence: str, answer: str, source: str, target: str, at: datetime, **more: Any) -> dict[str, Any]:
+    row = Memory(
+        source_language=languages.base(source), target_language=languages.base(target), key=key_of(sentence), source=sentence,
+        target=answer, made_at=at, **more,
+    )  # fmt: skip
+    return row.model_dump(exclude={"id"})
+
+
+async def _put(session: AsyncSession, rows: Sequence[dict[str, Any]], *, people_too: bool) -> None:
+    statement = database.insert_once(session, Memory)
+    new = {name: statement.excluded[name] for name in ("source", "target", "made_by", "engine", "person_id", "made_at")}
+    statement = statement.on_conflict_do_update(
+        index_elements=["source_language", "target_language", "key"],
+        set_=new,
+        where=None if people_too else col(Memory.made_by) == MadeBy.machine,
+    )
+    await session.execute(statement, list({row["key"]: row for row in rows}.values()))
+
+
+def _same_fields(sentence: str, answer: str) -> bool:
+    return sorted(fields.FIELD.findall(sentence)) == sorted(fields.FIELD.findall(answer))
