@@ -54,7 +54,7 @@ class Catalogue(Translator):
     def __init__(self) -> None:
         super().__init__(Phrases(), Engine(Path("no-packs")))
 
-    async def render(self, text: str, source: str, target: str) -> Rendered:
+    async def render(self, text: str, source: str, target: str, **how: bool) -> Rendered:
         return Rendered(CLOSED[target], MadeBy.author if source == target else MadeBy.machine)
 
 

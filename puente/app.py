@@ -42,6 +42,7 @@ from puente.settings import BadSettings, Settings, read_settings
 from puente.translations.engine import Engine
 from puente.translations.phrases import Phrases
 from puente.translations.translator import Translator
+from puente.translations.words import Words
 from puente.web.site import open_site
 from puente.web.webhooks import telegram_routes, twilio_routes
 
@@ -247,8 +248,9 @@ async def open_hub(
     hub: Hub | None = None
     try:
         await _prepare(engine, fresh)
-        packs = Engine(settings.packs_dir)
-        translator = Translator(Phrases(), packs)
+        practice = settings.channels == "handset" or settings.practice_pack_live
+        packs = Engine(settings.packs_dir, practice=practice, memory_mb=settings.packs_memory_mb)
+        translator = Translator(Phrases(), packs, Words(sessions, now), settings.school_region)
         school = _school(settings)
         channels, listening = _open_channels(settings, sessions, translator, now)
         dispatcher = Dispatcher(sessions, channels, translator, school, now, paces_of(settings, channels))

@@ -52,6 +52,10 @@ class Settings(BaseSettings):
     # Whether á í ó ú may lose their accent in an SMS where that saves a part.
     fold_accents: bool = True
     packs_dir: str | None = None
+    # How much memory loaded language packs may take; beyond it the one that was used longest ago is unloaded.
+    packs_memory_mb: Annotated[int, Field(ge=50, le=1_000_000)] = 1_500
+    # The practice pack is for training staff. Families get what it says only where this is set.
+    practice_pack_live: bool = False
 
     @field_validator("school_timezone")
     @classmethod

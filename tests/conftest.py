@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 # The workers of pytest-xdist say how wide their terminal is before Puente is imported, and its tables would be cut to that.
 os.environ.pop("COLUMNS", None)
 
-from puente.models import database  # noqa: E402
-from puente.models.database import Sessions  # noqa: E402
+from puente.models import database
+from puente.models.database import Sessions
 
 
 @pytest.fixture(scope="session")

@@ -352,7 +352,7 @@ def test_a_preview_shows_every_language_and_who_is_missed_and_writes_nothing(sch
     assert "no number on file" in shown
     assert "SMS segment" in shown
     seen = read(school(*words, "--json"))
-    assert set(seen) == {"languages", "unreached", "plan", "segments", "cost"}
+    assert set(seen) == {"languages", "unreached", "plan", "segments", "cost", "advice"}
     assert {language["language"]: language["made_by"] for language in seen["languages"]} == {
         "en": "author", "es": "phrase", "nv": "nobody", "vi": "phrase"
     }  # fmt: skip
@@ -401,7 +401,8 @@ def test_a_pack_that_is_added_translates_the_next_text_and_says_so(school: Type,
     assert "No language pack is installed" in school("languages", "list").out
     build_pack(tmp_path, "en", "es", WORDS)
     assert school("languages", "add", "translate-en_es.argosmodel").out == "Installed: English to Spanish\n"
-    assert read(school("languages", "list", "--json"))["packs"] == [["en", "es"]]
+    (pack,) = read(school("languages", "list", "--json"))["packs"]
+    assert (pack["source"], pack["target"], pack["practice"], len(pack["sha256"])) == ("en", "es", False, 64)
     words = ("--kind", "announcement", "--to", "group:5A", "--text", "Please bring a blanket tomorrow.")
     spanish = read(school("preview", *words, "--json"))["languages"][0]
     assert spanish["made_by"] == "machine"

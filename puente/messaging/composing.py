@@ -23,11 +23,12 @@ from puente.messaging import audiences, digests, outbox, plans, wording
 from puente.messaging.audiences import Audience, Unreached
 from puente.messaging.channels import gsm7
 from puente.messaging.plans import Plan
-from puente.messaging.policy import POLICIES
+from puente.messaging.policy import POLICIES, Policy, Review, speaks_of_rights
 from puente.messaging.school import School
 from puente.messaging.senders import Pace
 from puente.models import (
     Delivery,
+    Grade,
     HubError,
     Kind,
     MadeBy,
@@ -41,10 +42,13 @@ from puente.models import (
     database,
 )
 from puente.models.database import Sessions
-from puente.translations import fields, languages
+from puente.translations import dates, fields, languages, memory
 from puente.translations.translator import Rendered, Translator
 
 log = structlog.get_logger()
+
+TO_APPROVE = "It waits for a reviewer to approve it."
+TO_CHECK = "It has gone out with the original beneath. Please check it."
 
 # BCP 47 for a text whose language nobody knows yet: what a stranger wrote.
 UNKNOWN = "und"
@@ -154,6 +158,7 @@ async def render(sessions: Sessions, translator: Translator, message_id: int, at
         missing = await _languages_without_rendering(session, message)
         by_people = select(Rendering).where(col(Rendering.message_id) == message_id, col(Rendering.made_by) == MadeBy.person)
         prepared = {r.language: r.text for r in await session.scalars(by_people)}
+    policy = POLICIES[message.kind]
     made = {language: await _rendered(translator, message, language, prepared) for language in missing}
     async with sessions.begin() as session:
         for language, rendered in made.items():
@@ -162,7 +167,10 @@ async def render(sessions: Sessions, translator: Translator, message_id: int, at
                 language=language,
                 text=rendered.text,
                 made_by=rendered.made_by,
+                grade=rendered.grade,
                 problems=list(rendered.problems),
+                back=rendered.back,
+                waits=_waits(policy, rendered),
                 made_at=at,
             )
             await database.add_once(session, row)
@@ -183,36 +191,78 @@ async def release_due(sessions: Sessions, translator: Translator, senders: Colle
         assert message_id is not None
         await render(sessions, translator, message_id, at)
         async with sessions.begin() as session:
-            released += await _release(session, message_id, senders, school, at)
+            released += await _release(session, translator, message_id, senders, school, at)
     return released
 
 
-async def supply(session: AsyncSession, message_id: int, language: str, text: str, school: School, at: datetime) -> int:
-    """A person gives the translation that the machine could not: what waited for it goes out. Returns how many deliveries.
+async def supply(
+    session: AsyncSession, message_id: int, language: str, text: str, school: School, at: datetime, by: int | None = None
+) -> int:
+    """A person gives a translation, where the machine had none or a worse one: what waited for it goes out. Returns how many
+    deliveries.
 
-    A teacher who has read a family's words untranslated already gets them once more, translated.
+    It is remembered, sentence by sentence, for every message of the school to come. Who has read the message untranslated already
+    gets it once more, translated.
     """
     message = await _message(session, message_id)
     language = _language(language)
     _same_fields(message.text, text)
-    given = await session.execute(
-        update(Rendering)
+    rendering = await _open_to_people(session, message_id, language)
+    unread = rendering.made_by is MadeBy.nobody
+    released = await _settle(session, message, rendering, text, school, at, by)
+    return released + (await _say_again(session, message, language, text, at) if unread else 0)
+
+
+async def approve(
+    session: AsyncSession, message_id: int, language: str, school: School, at: datetime, by: int | None = None
+) -> int:
+    """A reviewer has read the machine's translation and found it right: what waited goes out. Returns how many deliveries."""
+    message = await _message(session, message_id)
+    rendering = await _open_to_people(session, message_id, _language(language))
+    if rendering.made_by is MadeBy.nobody:
+        raise NothingToTranslate("There is no translation to approve: give one.")
+    return await _settle(session, message, rendering, rendering.text, school, at, by)
+
+
+async def _open_to_people(session: AsyncSession, message_id: int, language: str) -> Rendering:
+    """The rendering, locked, if no person has answered for it yet."""
+    not_by_people = (MadeBy.machine, MadeBy.nobody, MadeBy.phrase)
+    rendering = await session.scalar(
+        select(Rendering)
         .where(
-            col(Rendering.message_id) == message_id, col(Rendering.language) == language, col(Rendering.made_by) == MadeBy.nobody
+            col(Rendering.message_id) == message_id,
+            col(Rendering.language) == language,
+            col(Rendering.made_by).in_(not_by_people),
+            col(Rendering.grade) != Grade.sure,
         )
-        .values(text=text, made_by=MadeBy.person, problems=[], made_at=at)
+        .with_for_update()
     )
-    if not outbox.changed(given):
+    if rendering is None:
         raise NothingToTranslate(NothingToTranslate.__doc__)
-    await session.execute(update(Task).where(col(Task.key) == _translate_key(message_id, language)).values(done_at=at))
-    released = await _release_held(session, message, [language], school, at)
-    return released + await _say_again(session, message, language, text, at)
+    return rendering
+
+
+async def _settle(
+    session: AsyncSession, message: Message, rendering: Rendering, text: str, school: School, at: datetime, by: int | None
+) -> int:
+    """From here on a person answers for the translation."""
+    rendering.text, rendering.made_by, rendering.grade, rendering.problems = text, MadeBy.person, Grade.sure, []
+    rendering.waits, rendering.approved_by, rendering.made_at = False, by, at
+    await session.flush()
+    assert message.id is not None
+    key = _translate_key(message.id, rendering.language)
+    await session.execute(update(Task).where(col(Task.key) == key, col(Task.done_at).is_(None)).values(done_at=at))
+    # What a family wrote is theirs: it is not kept to be said again.
+    if message.kind is not Kind.reply and message.language != UNKNOWN:
+        pairs = memory.pairs(message.text, text, message.language, rendering.language)
+        await memory.correct(session, pairs, message.language, rendering.language, at, by)
+    return await _release_held(session, message, [rendering.language], school, at)
 
 
 async def go_on(session: AsyncSession, message: Message, school: School, at: datetime) -> int:
     """Let a paused message go on, in every language that it is translated into. Returns how many deliveries."""
     translated = select(col(Rendering.language)).where(
-        col(Rendering.message_id) == message.id, col(Rendering.made_by) != MadeBy.nobody
+        col(Rendering.message_id) == message.id, col(Rendering.made_by) != MadeBy.nobody, col(Rendering.waits).is_(False)
     )
     message.state = MessageState.released
     await session.flush()
@@ -230,7 +280,11 @@ async def _release_held(session: AsyncSession, message: Message, readable: Colle
 
 @dataclass(frozen=True)
 class LanguagePreview:
-    """How a message reads in one language, for how many guardians, and what one text costs. `parts` counts SMS segments."""
+    """How a message reads in one language, for how many guardians, and what one text costs. `parts` counts SMS segments.
+
+    `problems` are the reasons of its `grade`, `back` is the text translated back, and one that `waits` goes out when a reviewer has
+    approved it.
+    """
 
     language: str
     guardians: int
@@ -239,16 +293,21 @@ class LanguagePreview:
     problems: tuple[str, ...]
     encoding: str
     parts: int
+    grade: Grade
+    back: str | None
+    waits: bool
 
 
 @dataclass(frozen=True)
 class Preview:
-    """`parts` are all SMS segments that this would send; `plan` is how long each line is busy with it, and from when."""
+    """`parts` are all SMS segments that this would send; `plan` is how long each line is busy with it, and from when. `advice` is
+    what the author should think of before it goes."""
 
     languages: list[LanguagePreview]
     unreached: list[Unreached]
     parts: int
     plan: Plan
+    advice: list[str]
 
 
 async def preview(
@@ -282,20 +341,42 @@ async def preview(
         counts[share.language] += share.texts
     seen = []
     for language, guardians in sorted(counts.items(), key=lambda count: (-count[1], count[0])):
-        rendered = await _rendered(translator, message, language, prepared)
+        rendered = await _rendered(translator, message, language, prepared, check_back=True)
         rendering = Rendering(message_id=0, language=language, text=rendered.text, made_by=rendered.made_by)
-        text = wording.word(replace(samples[language], rendering=rendering), values, translator) if rendered.text else ""
+        readable = rendered.text or (policy.review is Review.after and wording.can_apologise(language, translator))
+        text = wording.word(replace(samples[language], rendering=rendering), values, translator) if readable else ""
         text = wording.as_sent(text, "sms", values)
         parts = gsm7.count(text)
         seen.append(
             LanguagePreview(
-                language, guardians, text, rendered.made_by, rendered.problems, parts.encoding, parts.parts if text else 0
+                language=language,
+                guardians=guardians,
+                text=text,
+                made_by=rendered.made_by,
+                problems=rendered.problems,
+                encoding=parts.encoding,
+                parts=parts.parts if text else 0,
+                grade=rendered.grade,
+                back=rendered.back,
+                waits=_waits(policy, rendered),
             )
         )
     each = {language.language: language.parts for language in seen}
     plan = plans.plan(shares, each, paces, queued, policy, values, message.send_at, over)
     parts = sum(each[share.language] * share.texts for share in shares if share.channel == "sms")
-    return Preview(seen, unreached, parts, plan)
+    return Preview(seen, unreached, parts, plan, _advice(message, policy))
+
+
+def _advice(message: Message, policy: Policy) -> list[str]:
+    wrong = [f"“{day}” is another day of the week." for day in dates.wrong_weekdays(message.text, message.language)]
+    if policy.review is Review.label and speaks_of_rights(message.text):
+        wrong.append("This seems to speak of a family's rights. Sent as a notice, a reviewer reads every translation first.")
+    return wrong
+
+
+def _waits(policy: Policy, rendered: Rendered) -> bool:
+    """Whether no family may read it before a reviewer has."""
+    return policy.review is Review.first and rendered.made_by is not MadeBy.nobody and rendered.grade is not Grade.sure
 
 
 async def _say_again(session: AsyncSession, message: Message, language: str, text: str, at: datetime) -> int:
@@ -310,7 +391,8 @@ async def _say_again(session: AsyncSession, message: Message, language: str, tex
         again = Draft(
             kind=message.kind, text=message.text, audience=audiences.only(*readers), language=message.language,
             author_id=message.author_id, student_id=message.student_id, heard_on=message.heard_on, heard_from=message.heard_from,
-            reply_to=message.reply_to, renderings={language: text}, origin=f"translation:{message.id}:{language}",
+            reply_to=message.reply_to, renderings={language: text}, fields={} if message.kind is Kind.reply else message.fields,
+            origin=f"translation:{message.id}:{language}",
         )  # fmt: skip
         await write(session, again, at, state=MessageState.ready)
     return len(readers)
@@ -363,15 +445,21 @@ async def _languages_without_rendering(session: AsyncSession, message: Message) 
     return sorted(set(await session.scalars(read)) - rendered)
 
 
-async def _rendered(translator: Translator, message: Message, language: str, prepared: Mapping[str, str]) -> Rendered:
+async def _rendered(
+    translator: Translator, message: Message, language: str, prepared: Mapping[str, str], *, check_back: bool = False
+) -> Rendered:
     # A person's text in Spanish serves es-MX too; the machine comes after it.
     readable = [*languages.parents(language), *(tag for tag in prepared if languages.same(tag, language))]
     if nearest := next((tag for tag in readable if tag in prepared), None):
         return Rendered(prepared[nearest], MadeBy.person)
-    return await translator.render(message.text, message.language, language)
+    check_back = check_back or POLICIES[message.kind].review is not Review.label
+    remember = message.kind is not Kind.reply
+    return await translator.render(message.text, message.language, language, remember=remember, check_back=check_back)
 
 
-async def _release(session: AsyncSession, message_id: int, senders: Collection[str], school: School, at: datetime) -> bool:
+async def _release(
+    session: AsyncSession, translator: Translator, message_id: int, senders: Collection[str], school: School, at: datetime
+) -> bool:
     message = await _message(session, message_id)
     if await _languages_without_rendering(session, message):
         return False  # somebody with a new language joined meanwhile: the next tick renders it first
@@ -383,26 +471,29 @@ async def _release(session: AsyncSession, message_id: int, senders: Collection[s
     if not outbox.changed(moved):
         return False  # another process was first, or it was cancelled or moved
     per_student = message.kind is not Kind.reply and wording.names_the_child(message.text)
-    untranslated = list(
-        await session.execute(
-            select(col(Rendering.language), col(Rendering.problems)).where(
-                col(Rendering.message_id) == message_id, col(Rendering.made_by) == MadeBy.nobody
-            )
-        )
+    unsure = list(
+        await session.scalars(select(Rendering).where(col(Rendering.message_id) == message_id, col(Rendering.grade) != Grade.sure))
     )
+    policy = POLICIES[message.kind]
+    untranslated = [rendering for rendering in unsure if rendering.made_by is MadeBy.nobody]
     who = audiences.recipients(message.audience, POLICIES[message.kind], per_student=per_student)
     # What a family wrote reaches the teacher as it stands when it cannot be translated: late is worse than untranslated there.
-    held = [] if message.kind is Kind.reply and await _only_staff(session, who) else [language for language, _ in untranslated]
-    missed = await audiences.unreached(session, who, senders, POLICIES[message.kind])
+    held = [] if message.kind is Kind.reply and await _only_staff(session, who) else [row.language for row in untranslated]
+    if policy.review is Review.after:
+        # In an emergency English, named as such, is better than silence, where we can say that much.
+        held = [language for language in held if not wording.can_apologise(language, translator)]
+    held += [rendering.language for rendering in unsure if rendering.waits]
+    missed = await audiences.unreached(session, who, senders, policy)
     digest_at = digests.digest_at(at, message.expires_at, school.timezone)
     enqueued = await outbox.enqueue(session, message, senders, school, at, per_student=per_student, held=held, digest_at=digest_at)
     await digests.tell_author(session, message, enqueued.saved, at, school.timezone)
-    for language, problems in untranslated:
-        task = Task(
-            key=_translate_key(message_id, language), kind=TaskKind.translation, reason=outbox.short("; ".join(problems)) or "",
-            message_id=message_id, language=language, created_at=at,
-        )  # fmt: skip
-        await database.add_once(session, task)
+    for rendering in unsure:
+        if reason := _why_a_person(rendering, policy):
+            task = Task(
+                key=_translate_key(message_id, rendering.language), kind=TaskKind.translation, reason=outbox.short(reason) or "",
+                message_id=message_id, language=rendering.language, created_at=at,
+            )  # fmt: skip
+            await database.add_once(session, task)
     kind = TaskKind.answer if message.kind is Kind.reply else TaskKind.call
     calls = [
         Task(
@@ -427,6 +518,16 @@ def _priority() -> ColumnElement[int]:
 async def _only_staff(session: AsyncSession, who: CompoundSelect) -> bool:
     wanted = who.subquery()
     return not await session.scalar(select(select(wanted).where(wanted.c.person_id.not_in(audiences.staff())).exists()))
+
+
+def _why_a_person(rendering: Rendering, policy: Policy) -> str:
+    """Why somebody must look at a translation; empty where nobody need."""
+    reasons = "; ".join(rendering.problems)
+    if rendering.made_by is MadeBy.nobody:
+        return reasons
+    if rendering.waits:
+        return f"{TO_APPROVE} {reasons}".strip()
+    return f"{TO_CHECK} {reasons}".strip() if policy.review is Review.after and rendering.made_by is MadeBy.machine else ""
 
 
 def _translate_key(message_id: int, language: str) -> str:

@@ -25,6 +25,7 @@ from puente.messaging.school import School
 from puente.messaging.wording import Envelope
 from puente.models import (
     Delivery,
+    Grade,
     HubError,
     Kind,
     MadeBy,
@@ -304,7 +305,10 @@ async def _write(session: AsyncSession, person: Person, parts: Sequence[Part], h
     await session.flush()
     assert digest.id is not None
     made_by = MadeBy.machine if any(part.by_machine for part in parts) else MadeBy.phrase
-    session.add(Rendering(message_id=digest.id, language=person.language, text=digest.text, made_by=made_by, made_at=at))
+    grade = Grade.good if made_by is MadeBy.machine else Grade.sure
+    session.add(
+        Rendering(message_id=digest.id, language=person.language, text=digest.text, made_by=made_by, grade=grade, made_at=at)
+    )
     await session.execute(
         update(Delivery)
         .where(col(Delivery.id).in_([part.delivery_id for part in parts]))

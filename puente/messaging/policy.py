@@ -1,5 +1,7 @@
 """What each kind of message may do. One table, so that no rule about a kind hides in an if somewhere else."""
 
+import enum
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,6 +9,26 @@ from datetime import timedelta
 from puente.models import Kind, Rights
 
 URGENT = "-urgent"
+
+# What a family has rights in, as English says it. Best effort: it only reminds the author of what a notice is for.
+RIGHTS = re.compile(
+    r"\b(?:IEP|504 plans?|special education|disabilit(?:y|ies)|disciplin\w+|suspen(?:ded|sions?)|expelled|expulsions?|hearing|"
+    r"due process|custody|your (?:written )?(?:consent|permission)|parental consent|"
+    r"(?:consent|permission) (?:form|slip)s?)\b",
+    re.IGNORECASE,
+)
+
+
+class Review(enum.Enum):
+    """What happens to a translation that no person wrote (FACTS, "Records and law": Title VI).
+
+    `label`: it goes out, named as a machine's. `first`: it waits until a reviewer has approved it, whatever its grade. `after`: it
+    goes out at once with the original beneath it, and a reviewer looks at it afterwards.
+    """
+
+    label = "label"
+    first = "first"
+    after = "after"
 
 
 @dataclass(frozen=True)
@@ -19,7 +41,7 @@ class Policy:
     not silence. `to_stopped` lets a text through to a contact that was stopped: only the one confirmation that it is.
     `next_contact` says whether a text that failed on one of a guardian's contacts is tried on the next. `repeat_in_doubt` says
     what to do when a channel cannot tell whether it took a text: send it again (rather twice than never) or hand it to a person
-    (rather a task than twice).
+    (rather a task than twice). `review` says what a machine's translation needs.
     """
 
     rights: Rights
@@ -31,12 +53,21 @@ class Policy:
     to_stopped: bool = False
     next_contact: bool = True
     repeat_in_doubt: bool = False
+    review: Review = Review.label
 
 
 POLICIES = {
     Kind.urgent: Policy(
-        Rights.logistics, priority=0, lifetime=timedelta(hours=4), any_hour=True, own_sender=True, repeat_in_doubt=True
+        Rights.logistics,
+        priority=0,
+        lifetime=timedelta(hours=4),
+        any_hour=True,
+        own_sender=True,
+        repeat_in_doubt=True,
+        review=Review.after,
     ),
+    # It waits for a reviewer, so it has time, and it is never put off into a digest.
+    Kind.notice: Policy(Rights.records, priority=4, lifetime=timedelta(days=14), review=Review.first),
     # Answers to what somebody has just written. A STOP is to be confirmed within five minutes (47 CFR 64.1200(a)(12)), at any hour.
     Kind.system: Policy(Rights.none, priority=1, lifetime=timedelta(hours=24), any_hour=True, to_stopped=True, next_contact=False),
     Kind.reply: Policy(Rights.logistics, priority=2, lifetime=timedelta(days=7)),
@@ -47,6 +78,11 @@ POLICIES = {
     Kind.digest: Policy(Rights.none, priority=6, lifetime=timedelta(days=2)),
     Kind.safety: Policy(Rights.logistics, priority=7, lifetime=timedelta(days=7), budgeted=True),
 }
+
+
+def speaks_of_rights(text: str) -> bool:
+    """Whether a text seems to speak of what families have rights in, so that it should be a notice."""
+    return bool(RIGHTS.search(text))
 
 
 def enough(rights: Rights) -> tuple[Rights, ...]:

@@ -15,6 +15,7 @@ from sqlmodel import col
 
 from puente.messaging import audiences, consent
 from puente.messaging.channels import gsm7
+from puente.messaging.policy import POLICIES, Review
 from puente.messaging.school import School
 from puente.models import (
     Contact,
@@ -41,6 +42,11 @@ WROTE_ABOUT = "{guardian} wrote about {child}:"
 WROTE = "{guardian} wrote:"
 AS_WRITTEN = "As it was written:"
 NOT_TRANSLATED = "This is not translated yet. A person has been asked to do it."
+
+
+URGENT_FROM = "This is an urgent message from {school}."
+CANNOT_SAY = "We cannot say this in your language yet. A person at the school will tell you what it says."
+SAME_IN_ENGLISH = "The same in English:"
 
 
 class NotRendered(HubError):
@@ -193,10 +199,36 @@ def word(envelope: Envelope, school: School, translator: Says) -> str:
     """The whole text of a delivery."""
     if envelope.message.kind is Kind.reply:
         return _heard(envelope, translator)
-    text, language = said(envelope, school, translator), envelope.language
-    if envelope.rendering and envelope.rendering.made_by is MadeBy.machine:
-        text = labelled(text, language, translator)
+    if POLICIES[envelope.message.kind].review is Review.after and _unsure(envelope):
+        text, language = _with_the_original(envelope, school, translator), envelope.language
+    else:
+        text, language = said(envelope, school, translator), envelope.language
+        if envelope.rendering and envelope.rendering.made_by is MadeBy.machine:
+            text = labelled(text, language, translator)
     return introduced(text, language, translator) if introduces(envelope) else text
+
+
+def can_apologise(language: str, translator: Says) -> bool:
+    """Whether we can say in a language that we cannot say the rest."""
+    return all(translator.say(phrase, language) for phrase in (URGENT_FROM, CANNOT_SAY, SAME_IN_ENGLISH))
+
+
+def _unsure(envelope: Envelope) -> bool:
+    return envelope.rendering is not None and envelope.rendering.made_by in (MadeBy.machine, MadeBy.nobody)
+
+
+def _with_the_original(envelope: Envelope, school: School, translator: Says) -> str:
+    """An urgent text that no person has translated: what the machine says, or that it cannot, and beneath it what was written."""
+    message, language = envelope.message, envelope.language
+    if envelope.rendering and envelope.rendering.made_by is MadeBy.machine:
+        text = labelled(said(envelope, school, translator), language, translator)
+    elif can_apologise(language, translator):
+        urgent = filled(_said(URGENT_FROM, language, translator), {}, {}, school, language, translator)
+        text = f"{urgent if school.name else ''}\n{_said(CANNOT_SAY, language, translator)}".strip()
+    else:
+        raise NotRendered(NotRendered.__doc__)
+    heading = [_said(SAME_IN_ENGLISH, language, translator)] if languages.same(message.language, "en") else []
+    return "\n".join([text, *heading, filled(message.text, message.fields, _names(envelope), school, message.language, translator)])
 
 
 def said(envelope: Envelope, school: School, translator: Says) -> str:
@@ -204,9 +236,12 @@ def said(envelope: Envelope, school: School, translator: Says) -> str:
     rendering = envelope.rendering
     if rendering is None or rendering.made_by is MadeBy.nobody:
         raise NotRendered(NotRendered.__doc__)
+    return filled(rendering.text, envelope.message.fields, _names(envelope), school, envelope.language, translator)
+
+
+def _names(envelope: Envelope) -> dict[str, str]:
     named = {"child": envelope.student, "guardian": envelope.recipient, "teacher": envelope.author}
-    names = {field: name for field, name in named.items() if name is not None}
-    return filled(rendering.text, envelope.message.fields, names, school, envelope.language, translator)
+    return {field: name for field, name in named.items() if name is not None}
 
 
 def introduces(envelope: Envelope) -> bool:

@@ -67,7 +67,7 @@ async def add_all_once(session: AsyncSession, rows: Sequence[SQLModel]) -> None:
 
 
 def padded(keys: Sequence[Key]) -> list[Key]:
-    """The keys, and the last again up to a power of two: a list of each length would be a statement of its own, to be planned anew."""
+    """The keys, and the last again up to a power of two: a list of each length would be a statement of its own, planned anew."""
     return [*keys, *list(keys[-1:]) * ((1 << max(len(keys) - 1, 0).bit_length()) - len(keys))]
 
 

@@ -27,9 +27,9 @@ CLOCK = re.compile(r"\{at_\d+\}|(?<![\d:])\d{1,2}:\d{2}(?![\d:])")
 AMOUNT = re.compile(r"[$€£¥₹]\s?(\d(?:[\d.,]*\d)?)")
 NAME = re.compile(r"(?<![.!?:;¡¿\n“\"(] )(?<=[\w,’'] )[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]{2,}\b")
 FEASTS = (
-    "Christmas Thanksgiving Halloween Easter Hanukkah Kwanzaa Ramadan Eid Diwali Labor Memorial Veterans Independence Valentine Day Night "
-    "Week Street Avenue School Room Grade Mr Mrs Ms Dr Mom Dad God Internet English Spanish Native American Indian"
-).split()
+    "Christmas Thanksgiving Halloween Easter Hanukkah Kwanzaa Ramadan Eid Diwali Labor Memorial Veterans Independence Valentine "
+    "Day Night Week Street Avenue Highway School Room Grade Teacher Mr Mrs Ms Dr Mom Dad God Internet Native American Navidad María"
+)
 BRACKETS = re.compile(r"[(\[【（［{♪]")
 THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:[.,٬’'\u00a0\u202f]\d{3})+(?!\d)")
 UNREADABLE = ("⁇", "<unk>", "\ufffd")
@@ -303,7 +303,7 @@ def _folded(word: str) -> str:
 def _known_capitals() -> frozenset[str]:
     """Words that English writes with a capital and translates: days, months, languages, countries, feasts."""
     names = [*ENGLISH.languages.values(), *ENGLISH.territories.values(), *ENGLISH.days["format"]["wide"].values()]
-    names += [*ENGLISH.months["format"]["wide"].values(), *FEASTS]
+    names += [*ENGLISH.months["format"]["wide"].values(), FEASTS]
     return frozenset(word.casefold() for name in names for word in name.split())
 
 

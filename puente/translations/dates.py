@@ -1,13 +1,13 @@
 """Dates and clock times that somebody wrote into a sentence, taken out before it is translated and written anew by Babel.
 
-A machine that translates "Friday, December 4" may say Thursday, or the fifth. Here it never sees the date: the sentence goes through
-with a field in its place, and the date is written as the reader's language writes it. English and Spanish are read; a date in any
-other language, or of which one cannot be sure, stays in the sentence, and `checks` compares its numbers and its days.
+A machine that translates "Friday, December 4" may say Thursday, or the fifth. Here it never sees the date: the sentence goes
+through with a field in its place, and the date is written as the reader's language writes it. English and Spanish are read; a date
+in any other language, or of which one cannot be sure, stays in the sentence, and `checks` compares its numbers and its days.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, time
 
 from babel.dates import format_date, format_time
@@ -93,11 +93,11 @@ def type_moments(sentence: str, source: str, target: str) -> Typed:
 
 
 def wrong_weekdays(text: str, language: str) -> Iterator[str]:
-    """The dates of a text whose weekday is not the one of that day, as they were written."""
-    pattern = _DATES.get(languages.written(language)[0])
-    for found in pattern.finditer(text) if pattern else ():
-        day = _day(found, languages.written(language)[0])
-        if day and day.year and day.weekday is not None and date(day.year, day.month, day.number).weekday() != day.weekday:
+    """The dates of a text whose weekday is not the one of that day, as they were written. A date without a year may be in any."""
+    code = languages.written(language)[0]
+    for found in _DATES[code].finditer(text) if code in _DATES else ():
+        day = _written_day(found, code)
+        if day and _dated(day) is None and _dated(replace(day, weekday=None)):
             yield found[0]
 
 
@@ -137,15 +137,17 @@ def _end(found: re.Match[str], sentence: str) -> int:
 
 def _day(found: re.Match[str], language: str) -> Day | None:
     """The day that was written, if there is such a day and its weekday is not another."""
-    month = next(
-        (number for number, name in enumerate(_MONTHS[language], 1) if name.startswith(found["month"].casefold().rstrip(".")[:4])),
-        0,
-    )
-    if found["month"].casefold() == "may" and not found["month"][0].isupper():
+    day = _written_day(found, language)
+    return day if day and _dated(day) else None
+
+
+def _written_day(found: re.Match[str], language: str) -> Day | None:
+    if found["month"] == "may":
         return None
+    begins = found["month"].casefold().rstrip(".")[:4]
+    month = next(number for number, name in enumerate(_MONTHS[language], 1) if name.startswith(begins))
     weekday = _DAYS[language].index(found["day"].casefold()) if found["day"] else None
-    day = Day(month, int(found["number"]), int(found["year"]) if found["year"] else None, weekday)
-    return day if _dated(day) else None
+    return Day(month, int(found["number"]), int(found["year"]) if found["year"] else None, weekday)
 
 
 def _dated(day: Day) -> date | None:

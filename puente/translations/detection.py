@@ -13,10 +13,11 @@ from puente.translations.segments import PROTECTED
 FEWEST_LETTERS = 15
 SURE = 0.95
 # What families at American schools speak at home, of what py3langid knows. Fewer choices make it surer.
-KNOWN = (
-    "am ar bn bs de en es fa fr gu ha hi hr ht hy it ja ka km ko ku ln lo mn mr my ne om pa pl ps pt ro ru rw so sq sr sw ta te th tl "
-    "tr uk ur uz vi yo zh"
-).split()  # fmt: skip
+_KNOWN = (
+    "am ar bn bs de en es fa fr gu ha hi hr ht hy it ja ka km ko ku ln lo mn mr my ne om pa pl ps pt ro ru rw so sq sr sw ta te "
+    "th tl tr uk ur uz vi yo zh"
+)
+KNOWN = _KNOWN.split()
 # Near relatives, which no short text tells apart, and whose readers understand the other.
 RELATIVES = ({"hr", "bs", "sr"}, {"fa", "ps"}, {"hi", "mr", "ne"}, {"hi", "ur"}, {"ha", "yo"})
 

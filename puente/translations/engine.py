@@ -2,7 +2,7 @@
 
 Argos translates one sentence at a time and needs torch to find where a sentence ends; here a message goes through as one batch.
 Where no pack joins two languages, the text goes through English. Nothing leaves this machine; only `add_pack` may fetch a pack.
-Models are loaded when they are first needed. When they would take more memory than they may, the one that was used longest ago goes.
+Models are loaded when they are first needed. When they would take too much memory, the one that was used longest ago goes.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class PackFailed(HubError):
 
 @dataclass(frozen=True)
 class Checked:
-    """What a look at an installed pack found. `problem` is one sentence, or None. `kept` says whether marks and numbers survived."""
+    """What a look at an installed pack found. `problem` is one sentence, or None. `kept` says whether marks survived."""
 
     pack: Pack
     problem: str | None

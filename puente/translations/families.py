@@ -1,8 +1,8 @@
 """What a model must be told about the languages, which each family of models writes in its own way.
 
 A model is recognised by its vocabulary. NLLB and M2M-100 want a word for the language before the text, and one before the
-translation; MADLAD and the OPUS-MT models for several languages want one for the language it shall speak before the text; a model that
-joins just two languages wants none. All of them end a text with `</s>`, unless CTranslate2 was told to do that itself.
+translation; MADLAD and the OPUS-MT models for several languages want one for the language that they shall speak before the text; a
+model that joins just two languages wants none. All of them end a text with `</s>`, unless CTranslate2 was told to do that itself.
 """
 
 import json
@@ -19,10 +19,10 @@ CODE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")  # a code becomes par
 END = "</s>"
 # FLORES-200, whose codes NLLB has, names one of several where a tag means them all.
 FLORES = {
-    "ar": "arb_Arab", "az": "azj_Latn", "et": "est_Latn", "fa": "pes_Arab", "fa-AF": "prs_Arab", "prs": "prs_Arab", "ku": "kmr_Latn",
-    "lv": "lvs_Latn", "mg": "plt_Latn", "mn": "khk_Cyrl", "ms": "zsm_Latn", "ne": "npi_Deva", "no": "nob_Latn", "om": "gaz_Latn",
-    "or": "ory_Orya", "ps": "pbt_Arab", "sq": "als_Latn", "sw": "swh_Latn", "uz": "uzn_Latn", "yi": "ydd_Hebr", "zh": "zho_Hans",
-    "zh-Hans": "zho_Hans", "zh-Hant": "zho_Hant", "fil": "tgl_Latn",
+    "ar": "arb_Arab", "az": "azj_Latn", "et": "est_Latn", "fa": "pes_Arab", "fa-AF": "prs_Arab", "fil": "tgl_Latn",
+    "ku": "kmr_Latn", "lv": "lvs_Latn", "mg": "plt_Latn", "mn": "khk_Cyrl", "ms": "zsm_Latn", "ne": "npi_Deva", "no": "nob_Latn",
+    "om": "gaz_Latn", "or": "ory_Orya", "prs": "prs_Arab", "ps": "pbt_Arab", "sq": "als_Latn", "sw": "swh_Latn",
+    "uz": "uzn_Latn", "yi": "ydd_Hebr", "zh": "zho_Hans", "zh-Hans": "zho_Hans", "zh-Hant": "zho_Hant",
 }  # fmt: skip
 
 

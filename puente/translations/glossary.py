@@ -79,7 +79,9 @@ def says(text: str, term: str) -> bool:
     """Whether a text says a term, in any of its forms: each of its words must begin as the term's do, in their order."""
     place, folded = 0, _fold(text)
     for word in _fold(term).split():
-        kept = word if len(word) <= ENDING or not word.isascii() and not _has_endings(word) else word[: max(ENDING, len(word) - 2)]
+        kept = (
+            word if len(word) <= ENDING or (not word.isascii() and not _has_endings(word)) else word[: max(ENDING, len(word) - 2)]
+        )
         found = folded.find(kept, place)
         if found < 0:
             return False

@@ -1,9 +1,9 @@
-"""Asking the machine, and not believing it: what must not change is hidden from it, and what it says is looked at before it is taken.
+"""Asking the machine, and not believing it: what must not change is hidden from it, and what it says is weighed before it is taken.
 
     sentence → marks in the place of fields, links, names …  → the engine → things back in their places → checks
 
-An answer that lost a mark, or that a check speaks against, is asked for again: in other words, with the glossary's terms hidden too,
-with other marks, and last in the pieces between the marks.
+An answer that lost something is asked for again: in other words, with the glossary's terms hidden too, with other marks, and last
+in the pieces between the marks.
 """
 
 import asyncio

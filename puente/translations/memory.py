@@ -57,7 +57,7 @@ async def recall(
         )
     )
     found = {wanted[key]: (said, made_by) for key, said, made_by in rows}
-    return {sentence: said for sentence, said in found.items() if _same_fields(sentence, said[0])}
+    return {sentence: said for sentence, said in found.items() if same_fields(sentence, said[0])}
 
 
 async def keep(session: AsyncSession, said: Mapping[str, str], source: str, target: str, engine: str, at: datetime) -> None:
@@ -73,7 +73,7 @@ async def correct(
 ) -> int:
     """A person's translations of whole sentences. They replace whatever was remembered. Returns how many that were."""
     said = {sentence.strip(): answer.strip() for sentence, answer in pairs if sentence.strip() and answer.strip()}
-    if any(not _same_fields(sentence, answer) for sentence, answer in said.items()):
+    if any(not same_fields(sentence, answer) for sentence, answer in said.items()):
         raise NotTheSame(NotTheSame.__doc__)
     if said:
         rows = [_row(*pair, source, target, at, made_by=MadeBy.person, person_id=person_id) for pair in said.items()]
@@ -109,7 +109,7 @@ async def by_people(session: AsyncSession, source: str | None = None, target: st
 
 async def count(session: AsyncSession) -> dict[MadeBy, int]:
     rows = await session.execute(select(col(Memory.made_by), func.count()).group_by(col(Memory.made_by)))
-    return {made_by: number for made_by, number in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 async def version(sessions: Sessions) -> int:
@@ -131,7 +131,7 @@ def pairs(text: str, translation: str, source: str, target: str) -> list[tuple[s
     )
     whole = [(text.strip(), translation.strip())]
     paired = list(zip(before, after, strict=False))
-    fits = len(before) == len(after) and all(_same_fields(*pair) for pair in paired)
+    fits = len(before) == len(after) and all(same_fields(*pair) for pair in paired)
     return paired if fits else whole
 
 
@@ -159,5 +159,6 @@ async def _put(session: AsyncSession, rows: Sequence[dict[str, Any]], *, people_
     await session.execute(statement, list({row["key"]: row for row in rows}.values()))
 
 
-def _same_fields(sentence: str, answer: str) -> bool:
+def same_fields(sentence: str, answer: str) -> bool:
+    """Whether a translation holds the fields of its sentence, each as often."""
     return sorted(fields.FIELD.findall(sentence)) == sorted(fields.FIELD.findall(answer))

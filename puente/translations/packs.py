@@ -1,8 +1,8 @@
 """Language packs on this machine's disk: found, added from a file, a folder or Argos's index, checked, and taken away.
 
-A pack is a folder with a `metadata.json` that Argos's package manager reads too. `puente.json` beside it holds what Argos's format has
-no word for: where the pack came from, its licence and checksums, and what a model of another family must be told about languages. A
-model that joins many languages lies in a folder of its own, which each of its pairs points to.
+A pack is a folder with a `metadata.json` that Argos's package manager reads too. `puente.json` beside it holds what Argos's format
+has no word for: where the pack came from, its licence and checksums, and what a model of another family must be told about
+languages. A model that joins many languages lies in a folder of its own, which each of its pairs points to.
 """
 
 import hashlib

@@ -188,12 +188,12 @@ async def test_a_release_waits_for_another_that_is_being_counted(hub: Hub) -> No
 
     async def release(message_id: int) -> None:
         async with hub.sessions.begin() as session:
-            await composing._release(session, message_id, ["sms"], hub.school, hub.at)
+            await composing._release(session, hub.translator, message_id, ["sms"], hub.school, hub.at)
 
     for message_id in ids:
         await composing.render(hub.sessions, hub.translator, message_id, hub.at)
     async with hub.sessions.begin() as session:
-        await composing._release(session, ids[0], ["sms"], hub.school, hub.at)
+        await composing._release(session, hub.translator, ids[0], ["sms"], hub.school, hub.at)
         second = asyncio.create_task(release(ids[1]))
         await asyncio.sleep(0.1)
         assert not second.done()
@@ -296,7 +296,7 @@ async def test_a_translation_waits_for_a_release_that_is_being_counted(hub: Hub)
     third = await hub.write(NEWS, "guardian:ana")
     await composing.render(hub.sessions, hub.translator, third, hub.at)
     async with hub.sessions.begin() as session:
-        await composing._release(session, third, ["sms"], hub.school, hub.at)
+        await composing._release(session, hub.translator, third, ["sms"], hub.school, hub.at)
         translating = asyncio.create_task(translate(hub, held))
         await asyncio.sleep(0.1)
         assert not translating.done()

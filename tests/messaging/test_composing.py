@@ -115,7 +115,7 @@ async def test_each_language_is_rendered_once_and_never_once_per_family(hub: Hub
     asked: list[str] = []
 
     class Counting(Translator):
-        async def render(self, text: str, source: str, target: str) -> Rendered:
+        async def render(self, text: str, source: str, target: str, **how: bool) -> Rendered:
             asked.append(target)
             return Rendered(f"[{target}] {text}", MadeBy.machine)
 

@@ -540,9 +540,9 @@ async def test_what_is_moved_while_it_is_put_into_its_languages_goes_at_its_new_
     message_id = await hub.write(FREE, "guardian:ana")
 
     class Moving(Translator):
-        async def render(self, text: str, source: str, target: str) -> Rendered:
+        async def render(self, text: str, source: str, target: str, **how: bool) -> Rendered:
             await move(hub, message_id, hours=1)
-            return await super().render(text, source, target)
+            return await super().render(text, source, target, **how)
 
     hub.translator = Moving(hub.translator._phrases, hub.translator._engine)
     assert await hub.release() == 0

@@ -3,28 +3,39 @@
 import asyncio
 import dataclasses
 import io
-import json
 import logging
 import re
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import date, datetime, time, timedelta
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente import app as hubs
 from puente.app import Hub
+from puente.cli import words
+from puente.cli.shell import (
+    LARGEST_NUMBER,
+    AsJson,
+    FileOption,
+    MessageArgument,
+    err,
+    give_up,
+    note,
+    out,
+    print_json,
+    readable,
+    run,
+    table_of,
+    text_of,
+)
 from puente.messaging import audiences, calendar, composing, linking, outbox, planning, reports, roster, scheduling, senders
 from puente.messaging.composing import Draft
 from puente.messaging.policy import POLICIES
@@ -40,28 +51,24 @@ app = typer.Typer(
     "Start with **puente init**, then **puente roster import samples/school**, then **puente preview**.",
 )
 roster_app = typer.Typer(no_args_is_help=True, help="The roster: students, their guardians, and the staff.")
-languages_app = typer.Typer(no_args_is_help=True, help="The language packs on this machine.")
 schedule_app = typer.Typer(no_args_is_help=True, help="Messages that go out again and again, by a rule.")
 calendar_app = typer.Typer(no_args_is_help=True, help="The days on which the school is closed.")
 app.add_typer(roster_app, name="roster")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(calendar_app, name="calendar")
-app.add_typer(languages_app, name="languages")
-
-# Names and texts are shown as they are: a family's "[b]" or ":school:" is no markup of ours.
-out = Console(highlight=False, markup=False, emoji=False)
-err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+app.add_typer(words.languages_app, name="languages")
+app.add_typer(words.glossary_app, name="glossary")
+app.add_typer(words.memory_app, name="memory")
+app.add_typer(words.translations_app)
 
 # These follow other rules, and the hub's own sentences even reach who has asked us to stop.
 NOT_FOR_PEOPLE = (Kind.reply, Kind.system, Kind.digest)
-LARGEST_NUMBER = 2**31 - 1
 FARTHEST = timedelta(days=3650)
 
 # The columns of a report, and what they are called where the state alone would not say it.
 STATES = ("delivered", "sent", "sending", "queued", "held", "saved", "digested", "failed", "cancelled")
 SHOWN_AS = {"saved": "saved for the digest", "digested": "in a digest"}
 
-AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for a program to read.")]
 KindOption = Annotated[
     Kind, typer.Option(help="What the message is for: its hours, its urgency and who may read it follow from that.")
 ]
@@ -74,13 +81,11 @@ ToOption = Annotated[
 TextOption = Annotated[
     str | None, typer.Option(help="What it says. {child}, {guardian}, {teacher} and {school} are filled in for each family.")
 ]
-FileOption = Annotated[Path | None, typer.Option("--file", help="Read the text from this file, or from - for standard input.")]
 LangOption = Annotated[str, typer.Option("--lang", help="The language it is written in.")]
 FieldOption = Annotated[
     list[str] | None,
     typer.Option("--field", help="A value for a field of the text: date=2026-12-03, time=15:30. Repeat it for more."),
 ]
-MessageArgument = Annotated[int, typer.Argument(min=1, max=LARGEST_NUMBER, help="The number that `puente send` printed.")]
 ScheduleArgument = Annotated[int, typer.Argument(min=1, max=LARGEST_NUMBER, help="The number that `puente schedule list` shows.")]
 FromOption = Annotated[
     str | None, typer.Option("--from", help="The teacher who writes, by staff id: answers go there. Else to the office.")
@@ -94,7 +99,7 @@ def init() -> None:
     async def command(hub: Hub) -> None:
         out.print(f"The database is ready: {hub.engine.url.render_as_string(hide_password=True)}", soft_wrap=True)
 
-    _run(command, fresh=True)
+    run(command, fresh=True)
 
 
 @roster_app.command("import")
@@ -113,13 +118,13 @@ def roster_import(
                 changes = await roster.enrol(session, read, hub.now())
                 await (session.rollback() if dry_run else session.commit())
         if as_json:
-            _print_json({"dry_run": dry_run, "changes": changes, "problems": read.problems, "notices": read.notices})
+            print_json({"dry_run": dry_run, "changes": changes, "problems": read.problems, "notices": read.notices})
         else:
             _print_changes(changes, read, dry_run)
         # A roster of which nothing could be taken is a failure; one with a few wrong rows has been reported.
         return 1 if read.problems and not (read.students or read.staff) else 0
 
-    _run(command)
+    run(command)
 
 
 @app.command()
@@ -145,7 +150,7 @@ def send(
             message_id = await composing.write(session, draft, hub.now(), state=MessageState.ready)
         print(message_id)
 
-    _run(command)
+    run(command)
 
 
 @app.command()
@@ -168,11 +173,11 @@ def preview(
         price = hub.settings.segment_price
         if as_json:
             found = dataclasses.asdict(seen)
-            _print_json({"segments": found.pop("parts"), **found, "cost": round(seen.parts * price, 4)})
+            print_json({"segments": found.pop("parts"), **found, "cost": round(seen.parts * price, 4)})
         else:
             _print_preview(seen, price, hub.now(), hub.settings.timezone)
 
-    _run(command)
+    run(command)
 
 
 @app.command()
@@ -192,7 +197,7 @@ def work(
         if until_idle:
             await _say_what_waits(hub)
 
-    _run(command, logs=logging.WARNING if until_idle else logging.INFO)
+    run(command, logs=logging.WARNING if until_idle else logging.INFO)
 
 
 @app.command()
@@ -202,9 +207,9 @@ def report(message: MessageArgument, as_json: AsJson = False) -> None:
     async def command(hub: Hub) -> None:
         async with hub.sessions() as session:
             found = await reports.report(session, message)
-        _print_json(found) if as_json else print_report(found)
+        print_json(found) if as_json else print_report(found)
 
-    _run(command)
+    run(command)
 
 
 @app.command()
@@ -215,15 +220,15 @@ def planned(as_json: AsJson = False) -> None:
         async with hub.sessions() as session:
             found = await planning.planned(session)
         if as_json:
-            _print_json(found)
+            print_json(found)
             return
-        table = _table("Message", "When", "What", "State", "To", "Waiting")
+        table = table_of("Message", "When", "What", "State", "To", "Waiting")
         for message in found:
             when = f"{message.next_at.astimezone(hub.settings.timezone):%a %Y-%m-%d %H:%M}"
             table.add_row(str(message.message), when, message.kind, message.state, message.audience, str(message.waiting or ""))
         out.print(table if found else "Nothing is planned.")
 
-    _run(command)
+    run(command)
 
 
 @app.command()
@@ -236,7 +241,7 @@ def cancel(message: MessageArgument) -> None:
         gone = f", {done.left} had left already" if done.left else ""
         out.print(f"Cancelled: {done.taken_back} {'text' if done.taken_back == 1 else 'texts'} taken back{gone}.")
 
-    _run(command)
+    run(command)
 
 
 @app.command()
@@ -252,7 +257,7 @@ def move(
             await planning.move(session, message, to, hub.now())
         out.print(f"Moved to {to.astimezone(hub.settings.timezone):%a %Y-%m-%d %H:%M}.")
 
-    _run(command)
+    run(command)
 
 
 @app.command()
@@ -264,7 +269,7 @@ def resume(message: MessageArgument) -> None:
             waiting = await planning.resume(session, message, hub.school, hub.now())
         out.print(f"{waiting} {'text goes' if waiting == 1 else 'texts go'} on with the next `puente work`.")
 
-    _run(command)
+    run(command)
 
 
 @app.command()
@@ -273,7 +278,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
 ) -> None:
     """Web, bot and clock in one process: hears what families write, and sends what is due."""
-    _run(lambda hub: hub.serve(host, port), logs=logging.INFO)
+    run(lambda hub: hub.serve(host, port), logs=logging.INFO)
 
 
 @app.command()
@@ -290,7 +295,7 @@ def invite(
             token = await linking.invite(session, found.id or 0, hub.now())
         print(await hub.listening.link(token))
 
-    _run(command)
+    run(command)
 
 
 @app.command()
@@ -307,31 +312,14 @@ def tasks(as_json: AsJson = False) -> None:
             )
             rows = (await session.execute(query)).all()
         if as_json:
-            _print_json([{**task.model_dump(), "person": name} for task, name in rows])
+            print_json([{**task.model_dump(), "person": name} for task, name in rows])
             return
-        table = _table("Task", "What", "Who", "Language", "Message", "Why")
+        table = table_of("Task", "What", "Who", "Language", "Message", "Why")
         for task, name in rows:
             table.add_row(str(task.id), task.kind.value, name or "", task.language or "", str(task.message_id or ""), task.reason)
         out.print(table if rows else "Nothing waits for a person.")
 
-    _run(command)
-
-
-@app.command()
-def translate(
-    message: MessageArgument,
-    lang: Annotated[str, typer.Argument(help="The language of your text.")],
-    text: Annotated[str | None, typer.Option(help="The translation, with the same fields in braces.")] = None,
-    file: FileOption = None,
-) -> None:
-    """Give the translation that the machine could not: the families who waited for it get it."""
-
-    async def command(hub: Hub) -> None:
-        async with hub.sessions.begin() as session:
-            released = await composing.supply(session, message, lang, _text(text, file), hub.school, hub.now())
-        out.print(f"{released} {'text goes' if released == 1 else 'texts go'} out with the next `puente work`.")
-
-    _run(command)
+    run(command)
 
 
 @schedule_app.command("add")
@@ -361,12 +349,12 @@ def schedule_add(
         async with hub.sessions.begin() as session:
             draft = await _draft(hub, session, kind, to, text, file, lang, field, sender)
             added = await scheduling.add(
-                session, _readable(name, "name"), draft, rule, hub.now(), hub.settings.timezone, closed=closed
+                session, readable(name, "name"), draft, rule, hub.now(), hub.settings.timezone, closed=closed
             )
         print(added.id)
-        _note(err, "Goes out first:", _on_the_clock(added.next_at, hub), "dim")
+        note(err, "Goes out first:", _on_the_clock(added.next_at, hub), "dim")
 
-    _run(command)
+    run(command)
 
 
 @schedule_app.command("list")
@@ -377,9 +365,9 @@ def schedule_list(as_json: AsJson = False) -> None:
         async with hub.sessions() as session:
             schedules = await scheduling.planned(session)
         if as_json:
-            _print_json([_shown_schedule(schedule) for schedule in schedules])
+            print_json([_shown_schedule(schedule) for schedule in schedules])
             return
-        table = _table("Schedule", "Name", "Kind", "To", "Rule", "When closed", "Next", "Instead of")
+        table = table_of("Schedule", "Name", "Kind", "To", "Rule", "When closed", "Next", "Instead of")
         for schedule in schedules:
             shown = _shown_schedule(schedule)
             named = "" if schedule.occurrence == schedule.next_at else _on_the_clock(schedule.occurrence, hub)
@@ -388,7 +376,7 @@ def schedule_list(as_json: AsJson = False) -> None:
             table.add_row(str(schedule.id), *words, schedule.closed.value, next_one, named)
         out.print(table if schedules else "Nothing is planned. Add something: puente schedule add --help")
 
-    _run(command)
+    run(command)
 
 
 @schedule_app.command("move")
@@ -430,14 +418,14 @@ def calendar_import(
             await (session.rollback() if dry_run else session.commit())
         if as_json:
             found = {"problems": read.problems, "notices": read.notices}
-            _print_json({"dry_run": dry_run, "changes": {"days": days, "schedules": replanned}, **found})
+            print_json({"dry_run": dry_run, "changes": {"days": days, "schedules": replanned}, **found})
         else:
             out.print(f"Days off: {days.added} added, {days.changed} renamed, {days.unchanged} as before.")
             out.print(f"{replanned} {'schedule goes' if replanned == 1 else 'schedules go'} out at another time.")
             _print_odd_rows(read, dry_run)
         return 1 if read.problems and not read.days else 0
 
-    _run(command)
+    run(command)
 
 
 @calendar_app.command("list")
@@ -448,49 +436,14 @@ def calendar_list(as_json: AsJson = False) -> None:
         async with hub.sessions() as session:
             days = await calendar.days(session)
         if as_json:
-            _print_json([day.model_dump() for day in days])
+            print_json([day.model_dump() for day in days])
             return
-        table = _table("Day", "", "Name")
+        table = table_of("Day", "", "Name")
         for day in days:
             table.add_row(f"{day.day}", f"{day.day:%a}", day.name)
         out.print(table if days else "The calendar has no day off yet: puente calendar import FILE")
 
-    _run(command)
-
-
-@languages_app.command("list")
-def languages_list(as_json: AsJson = False) -> None:
-    """The languages that Puente's own sentences are written in, and the packs that translate free text."""
-
-    async def command(hub: Hub) -> None:
-        pairs = sorted(hub.packs.pairs())
-        if as_json:
-            _print_json({"phrases": hub.translator.languages(), "packs": pairs})
-            return
-        out.print("Sentences by heart: " + ", ".join(f"{language_tags.name(tag)} ({tag})" for tag in hub.translator.languages()))
-        for source, target in pairs:
-            out.print(f"Free text: {language_tags.name(source)} to {language_tags.name(target)}")
-        if not pairs:
-            out.print("No language pack is installed, so free text waits for a person. Add one: puente languages add es")
-
-    _run(command)
-
-
-@languages_app.command("add")
-def languages_add(
-    pack: Annotated[
-        str, typer.Argument(help="A pack file (en_es.argosmodel), or a language's code to fetch it from Argos's index.")
-    ],
-) -> None:
-    """Install a language pack, so that free text is translated on this machine."""
-
-    async def command(hub: Hub) -> None:
-        with err.status("Installing …"):
-            added = await asyncio.to_thread(hub.packs.add_pack, pack)
-        for source, target in added:
-            out.print(f"Installed: {language_tags.name(source)} to {language_tags.name(target)}")
-
-    _run(command)
+    run(command)
 
 
 def main() -> None:
@@ -502,30 +455,10 @@ def main() -> None:
     try:
         app()
     except HubError as error:
-        _give_up(str(error))
+        give_up(str(error))
     except SQLAlchemyError as error:
         # Without its text, which may hold what a family wrote.
-        _give_up(f"The database did not do what it was asked ({type(error).__name__}). Please try again.")
-
-
-def _give_up(reason: str) -> NoReturn:
-    err.print(reason, style="red", soft_wrap=True)
-    raise SystemExit(1) from None
-
-
-def _run(
-    command: Callable[[Hub], Coroutine[Any, Any, int | None]] | Callable[[Hub], Awaitable[Any]],
-    *,
-    fresh: bool = False,
-    logs: int = logging.ERROR,
-) -> None:
-    async def inside() -> int | None:
-        async with hubs.open_hub(fresh=fresh) as hub:
-            return await command(hub)
-
-    hubs.set_up_logging(logs)
-    if status := asyncio.run(inside()):
-        raise typer.Exit(status)
+        give_up(f"The database did not do what it was asked ({type(error).__name__}). Please try again.")
 
 
 async def _draft(
@@ -536,35 +469,15 @@ async def _draft(
         raise HubError(f"Messages of the kind {kind.value} are written by Puente itself.")
     author = await linking.find_person(session, sender) if sender else None
     return Draft(
-        kind=kind, text=_text(text, file), audience=audiences.parse(to), language=lang, author_id=author.id if author else None,
+        kind=kind, text=text_of(text, file), audience=audiences.parse(to), language=lang, author_id=author.id if author else None,
         fields=dict(_field(pair, hub) for pair in given or []), send_at=send_at, origin=origin,
     )  # fmt: skip
-
-
-def _text(text: str | None, file: Path | None) -> str:
-    if (text is None) == (file is None):
-        raise HubError("Give the text with --text, or with --file.")
-    if file is None:
-        return _readable(text or "", "text")
-    try:
-        written = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        # Windows puts a mark before the text, which would cost every family a longer SMS.
-        return _readable("\n".join(written.decode("utf-8-sig").splitlines()).strip(), "text")
-    except (OSError, UnicodeDecodeError):
-        raise HubError("The file with the text could not be read as UTF-8.") from None
 
 
 def _key(origin: str | None) -> str | None:
     if origin is not None and not 0 < len(origin) <= 255:
         raise HubError("--origin takes a key of 1 to 255 characters.")
-    return origin and _readable(origin, "key")
-
-
-def _readable(written: str, what: str) -> str:
-    """Refuse bytes that are no text: a terminal in another encoding, a picture by mistake."""
-    if "\0" in written or any("\ud800" <= letter <= "\udfff" for letter in written):
-        raise HubError(f"The {what} is not readable as UTF-8.")
-    return written
+    return origin and readable(origin, "key")
 
 
 def _field(pair: str, hub: Hub) -> tuple[str, Any]:
@@ -614,7 +527,7 @@ def _change(verb: Callable[[AsyncSession, Hub], Awaitable[Schedule]]) -> None:
         goes_out = f"goes out next on {_on_the_clock(changed.next_at, hub)}" if changed.next_at else "does not go out any more"
         out.print(f"“{changed.name}” {goes_out}.", soft_wrap=True)
 
-    _run(command)
+    run(command)
 
 
 def _on_the_clock(moment: datetime | None, hub: Hub) -> str:
@@ -663,24 +576,8 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _print_json(value: Any) -> None:
-    def plain(item: Any) -> Any:
-        if dataclasses.is_dataclass(item) and not isinstance(item, type):
-            return dataclasses.asdict(item)
-        return item.value if isinstance(item, Enum) else str(item)
-
-    print(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column)
-    return table
-
-
 def _print_changes(changes: Any, read: Any, dry_run: bool) -> None:
-    table = _table("", "added", "changed", "as before")
+    table = table_of("", "added", "changed", "as before")
     for noun, counts in dataclasses.asdict(changes).items():
         if isinstance(counts, dict):
             table.add_row(noun, *(str(counts[part]) for part in ("added", "changed", "unchanged")))
@@ -692,31 +589,35 @@ def _print_changes(changes: Any, read: Any, dry_run: bool) -> None:
 
 def _print_odd_rows(read: Any, dry_run: bool) -> None:
     for problem in read.problems:
-        _note(err, f"{problem.file}, line {problem.line}:", problem.reason, "red")
+        note(err, f"{problem.file}, line {problem.line}:", problem.reason, "red")
     for notice in read.notices:
-        _note(err, f"{notice.file}, line {notice.line}:" if notice.line else f"{notice.file}:", notice.reason, "yellow")
+        note(err, f"{notice.file}, line {notice.line}:" if notice.line else f"{notice.file}:", notice.reason, "yellow")
     if read.problems:
         err.print(f"{len(read.problems)} {'row was' if len(read.problems) == 1 else 'rows were'} not taken.", style="red")
     if dry_run:
         out.print("Nothing was changed: this was a dry run.")
 
 
-def _note(console: Console, label: str, rest: str, style: str) -> None:
-    """A line with a coloured beginning. It is put together and not marked up, because what follows may be anybody's words."""
-    console.print(Text.assemble((label, style), " ", rest), soft_wrap=True)
-
-
 def _print_preview(seen: composing.Preview, price: float, at: datetime, zone: ZoneInfo) -> None:
     for language in seen.languages:
         who = f"{language.guardians} {'text' if language.guardians == 1 else 'texts'}"
-        out.rule(f"{language_tags.name(language.language)} · {who} · made by {language.made_by.value}", align="left")
+        out.rule(
+            f"{language_tags.name(language.language)} · {who} · made by {language.made_by.value} ({language.grade.value})",
+            align="left",
+        )
         if language.text:
             out.print(language.text)
             segments = "1 SMS segment" if language.parts == 1 else f"{language.parts} SMS segments"
             out.print(f"{segments} ({language.encoding}) each", style="dim")
+        if language.back:
+            out.print(f"Translated back: {language.back}", style="dim", soft_wrap=True)
+        if language.waits:
+            note(out, "Waits for a reviewer", "before any family reads it.", "yellow")
         for problem in language.problems:
-            _note(out, "Cannot go out by itself:", problem, "yellow")
+            note(out, "Cannot go out by itself:" if not language.text else "Doubtful:", problem, "yellow")
     out.rule(align="left")
+    for advice in seen.advice:
+        note(out, "Think of this:", advice, "yellow")
     out.print(f"{seen.parts} SMS segments in all, about ${seen.parts * price:.2f} and the carriers' fees.")
     for line in seen.plan.lines:
         takes = f", about {_duration(line.seconds)} with what waits before it" if line.seconds is not None else ""
@@ -726,15 +627,15 @@ def _print_preview(seen: composing.Preview, price: float, at: datetime, zone: Zo
     if seen.plan.over_budget:
         out.print(f"{seen.plan.over_budget} are for families who have had their texts for this week: they read it in their digest.")
     for person in seen.unreached:
-        _note(out, "Cannot be reached:", f"{person.name} ({person.language}): {person.reason}", "yellow")
+        note(out, "Cannot be reached:", f"{person.name} ({person.language}): {person.reason}", "yellow")
 
 
 def print_report(found: reports.MessageReport, console: Console = out) -> None:
     """The report as a person reads it."""
     about = f"· {found.kind} · to {found.audience} · {found.state} · {found.segments} SMS segments"
-    _note(console, f"Message {found.message}", about, "bold")
+    note(console, f"Message {found.message}", about, "bold")
     states = [state for state in STATES if state in found.by_state]
-    table = _table("", *(SHOWN_AS.get(state, state) for state in states), "translated by")
+    table = table_of("", *(SHOWN_AS.get(state, state) for state in states), "translated by")
     for title, counts in (("language", found.by_language), ("channel", found.by_channel)):
         for name, row in counts.items():
             made_by = found.made_by.get(name, "") if title == "language" else ""
@@ -747,8 +648,8 @@ def print_report(found: reports.MessageReport, console: Console = out) -> None:
         console.print(f"{found.in_digests} of these went out, or will, in a family's digest.")
     for failure in found.failures:
         who = f"{failure.person} ({failure.language}, {failure.channel})"
-        _note(console, "Not delivered:", f"{who}: {failure.reason}", "red")
+        note(console, "Not delivered:", f"{who}: {failure.reason}", "red")
     for task in found.tasks:
         about = ", ".join(part for part in (task.person, language_tags.name(task.language) if task.language else "") if part)
         label, style = ("Done:", "green") if task.done else ("For a person:", "yellow")
-        _note(console, label, f"{task.kind} ({about}): {task.reason}", style)
+        note(console, label, f"{task.kind} ({about}): {task.reason}", style)
