@@ -29,7 +29,7 @@ _MONTHS = {
 _DAY, _MONTH = ({language: "|".join(names) for language, names in table.items()} for table in (_DAYS, _MONTHS))
 _SHORT_MONTH = "jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec"
 _CLOCK = r"(?<![\d:.,/$])(?P<hour>1[0-2]|0?[1-9])(?::(?P<minute>[0-5]\d))?\s?(?P<half>[ap])\.?\s?m\b(?P<dot>\.)?"
-_NOTHING_AFTER = r"(?![\w/]|[-–.,:]\d|\s?[-–]\s?\d)"  # "December 3-5" is no single day
+_NOTHING_AFTER = r"(?![\w/]|[-–.,:]\d|\s?[-–]\s?\d|,?\s+(?:and|or|to|&)\s+\d)"  # "December 3-5" is no single day
 _DATES = {
     "en": re.compile(
         rf"\b(?:(?P<day>{_DAY['en']}),?\s+)?(?P<month>{_MONTH['en']}|(?:{_SHORT_MONTH})\b\.?)\s+(?P<number>[12]\d|3[01]|0?[1-9])"
@@ -37,7 +37,8 @@ _DATES = {
         re.IGNORECASE,
     ),
     "es": re.compile(
-        rf"\b(?:(?P<day>{_DAY['es']}),?\s+)?(?P<number>[12]\d|3[01]|0?[1-9])\s+de\s+(?P<month>{_MONTH['es']})\b"
+        r"(?<!\d y )(?<!\d o )(?<!\d al )(?<!\d a )\b"
+        rf"(?:(?P<day>{_DAY['es']}),?\s+)?(?P<number>[12]\d|3[01]|0?[1-9])\s+de\s+(?P<month>{_MONTH['es']})\b"
         rf"(?:,?\s+del?\s+(?P<year>20\d\d){_NOTHING_AFTER})?",
         re.IGNORECASE,
     ),

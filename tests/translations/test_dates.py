@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from puente.translations import dates, days
-from puente.translations.dates import Day, type_moments, wrong_weekdays, write, write_date
+from puente.translations import days
+from puente.translations.dates import Day, type_moments, write, write_date, wrong_weekdays
 
 
 @pytest.mark.parametrize(
