@@ -117,4 +117,5 @@ def _norm(spec: object, module: nn.Module) -> None:
 
 
 def _numbers(tensor: Tensor) -> object:
-    return tensor.detach().float().numpy()
+    """A copy: CTranslate2 changes in place what it is given."""
+    return tensor.detach().float().numpy().copy()

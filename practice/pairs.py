@@ -63,6 +63,13 @@ def school(source: str, *, held_out: bool) -> list[Pair]:
     return [pair for pair in chosen if pair.spelled or source == "es"]
 
 
+def named(pair: Pair) -> Pair:
+    """The same sentence with names in the place of its markers, as somebody would really write it."""
+    for number, name in enumerate((GIRLS[0], BOYS[0], GIRLS[1])):
+        pair = replace(pair, **{side: getattr(pair, side).replace(f"{{{number}}}", name) for side in ("en", "es")})
+    return pair
+
+
 def varied(pair: Pair, chance: random.Random) -> Pair:
     """The same sentence about somebody else, at another time."""
     for names in (GIRLS, BOYS):

@@ -27,7 +27,7 @@ PIECES = 8_000
 TOKENS = 2_000  # target pieces in one batch
 FASTEST, WARM_UP = 1.5e-3, 600  # the learning rate, and after how many batches it is reached
 SMOOTHING, AVERAGE = 0.1, 0.999
-VARIANTS = 8  # of each school pair, in every round through the general pairs
+VARIANTS = 24  # of each school pair, in every round through the general pairs
 KEEP = 300  # seconds between two times that it keeps what it has learned
 NAMES = {"en": "English", "es": "Spanish"}
 

@@ -91,7 +91,7 @@ def test_a_draft_is_known_as_one(phrases: Phrases):
     assert not phrases.is_draft("Thank you.", "es")
 
 
-LANGUAGES = ("ar", "en", "es", "fr", "pt", "ru", "vi", "zh-Hans")
+LANGUAGES = ("ar", "en", "es", "fa", "fr", "ht", "ko", "pt", "ru", "so", "sw", "tl", "uk", "vi", "zh-Hans")
 
 
 def test_the_catalogues_of_this_project_say_every_phrase_with_its_fields():
