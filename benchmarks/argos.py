@@ -1,7 +1,7 @@
 """Argos's own way, for comparison: `argostranslate.translate.translate` in a loop, one text after the other.
 
-A process of its own, which reads a JSON list of texts, and says the translations and what they took. Argos finds sentences with stanza or minisbd
-(gigabytes of torch, and AGPL); here sentencex does that for it, which takes it next to no time and so is in its favour.
+A process of its own, which reads a JSON list of texts, and says the translations and what they took. Argos finds sentences with
+stanza or minisbd (gigabytes of torch, and AGPL). Here sentencex does that for it, in next to no time, so it is in Argos's favour.
 """
 
 import json

@@ -27,7 +27,7 @@ from puente.settings import Settings
 from tests.fakes import on_postgresql
 from tests.fakes.command import Desk, Done
 from tests.fakes.town import FAMILIES, STAFF, enrol, folded, living_where, zone_where
-from tests.translations.packs import build_pack
+from tests.translations.packs import build_folder, build_pack
 
 Type = Callable[..., Done]
 DENVER = ZoneInfo("America/Denver")
@@ -36,7 +36,8 @@ ANNOUNCE = ("send", "--kind", "announcement", "--to")
 COMMANDS = ["init", "roster", "roster import", "send", "preview", "work", "report", "serve", "invite", "tasks", "translate",
             "languages", "languages list", "languages add", "schedule", "schedule add", "schedule list", "schedule move",
             "schedule skip", "schedule stop", "calendar", "calendar import", "calendar list", "planned", "cancel", "move",
-            "resume"]  # fmt: skip
+            "resume", "review", "approve", "languages remove", "languages check", "glossary", "glossary list", "glossary set",
+            "glossary remove", "glossary import", "glossary export", "memory", "memory import", "memory export"]  # fmt: skip
 WORDS = {"bring": "traiga", "a": "una", "blanket": "manta", "tomorrow": "mañana", "please": "por favor"}
 
 
@@ -705,3 +706,70 @@ def test_a_move_into_the_past_or_past_the_next_one_is_one_sentence(school: Type,
     later = (datetime.now(UTC) + timedelta(days=30)).isoformat()
     assert "goes out again by itself" in school("schedule", "move", number, "--at", later).sentence
     assert "of this name already" in school(*ADD, "--daily").sentence
+
+
+def test_a_notice_waits_is_reviewed_approved_and_remembered(school: Type, tmp_path: Path) -> None:
+    build_pack(tmp_path, "en", "es", WORDS)
+    school("languages", "add", "translate-en_es.argosmodel")
+    text = "Please bring a blanket tomorrow."
+    words = ("--kind", "notice", "--to", "group:5A", "--text", text)
+    assert "Waits for a reviewer" in school("preview", *words).out
+    number = school("send", *words).out.strip()
+    school("work", "--until-idle")
+    assert read(school("report", number, "--json"))["by_state"] == {"held": 1}
+    (waiting,) = read(school("review", "--json"))
+    assert (waiting["message"], waiting["language"], waiting["text"]) == (int(number), "es", text)
+    shown = school("review").out
+    assert text in shown
+    assert waiting["translation"] in shown
+
+    assert school("approve", number, "es").out == "1 text goes out with the next `puente work`.\n"
+    assert school("approve", number, "es").status == 1
+    school("work", "--until-idle")
+    assert read(school("report", number, "--json"))["by_state"] == {"delivered": 1}
+    assert school("review").out == "Nothing waits for a reviewer.\n"
+    assert read(school("preview", *words, "--json"))["languages"][0]["made_by"] == "memory"
+
+    assert school("memory", "export", "school.tmx").out == "1 sentences.\n"
+    assert "Por favor traiga una manta mañana." in (tmp_path / "school.tmx").read_text("utf-8")
+    assert school("memory", "import", "school.tmx").out == "1 sentences.\n"
+    assert school("memory", "import", "nothing.tmx").status == 1
+
+
+def test_the_glossary_is_kept_shown_and_exchanged(school: Type, tmp_path: Path) -> None:
+    assert school("glossary", "set", "homeroom", "salón base", "--to", "es-MX").status == 0
+    school("glossary", "set", "IEP", "plan IEP", "--to", "es", "--offer")
+    terms = {entry["term"]: entry for entry in read(school("glossary", "list", "--to", "es", "--json")) if entry["ours"]}
+    assert {term: (entry["translation"], entry["enforced"]) for term, entry in terms.items()} == {
+        "homeroom": ("salón base", True),
+        "IEP": ("plan IEP", False),
+    }
+    assert "salón base" in school("glossary", "list", "--to", "es").out
+    for file in ("terms.csv", "terms.tbx"):
+        assert school("glossary", "export", file).out == "2 terms.\n"
+        assert school("glossary", "import", file).out == "2 terms.\n"
+    (tmp_path / "more.csv").write_text("term,translation\nrecess,recreo\n")
+    assert school("glossary", "import", "more.csv").status == 1, "in which language?"
+    assert school("glossary", "import", "more.csv", "--to", "es").out == "1 terms.\n"
+    assert school("glossary", "remove", "recess", "--to", "es").status == 0
+    assert school("glossary", "remove", "recess", "--to", "es").status == 1
+    assert school("glossary", "set", "x", "y", "--to", "klingon spoken").status == 1
+
+
+def test_packs_are_added_from_a_folder_checked_and_removed(school: Type, tmp_path: Path) -> None:
+    build_folder(tmp_path, WORDS, licence="cc-by-4.0").rename(tmp_path / "opus")
+    assert school("languages", "add", "opus", "--from", "en", "--to", "vi", "--to", "ht").out.splitlines() == [
+        "Installed: English to Vietnamese",
+        "Installed: English to Haitian Creole",
+    ]
+    shown = school("languages", "list").out
+    assert "cc-by-4.0" in shown
+    assert "English to Vietnamese: works" in school("languages", "check").out
+    model = next((tmp_path / "packs").rglob("model.bin"))
+    model.write_bytes(model.read_bytes()[:-1])
+    checked = school("languages", "check")
+    assert checked.status == 1
+    assert "is not the file that was added" in checked.out
+    assert school("languages", "remove", "en", "vi").status == 0
+    assert school("languages", "remove", "en", "vi").status == 1
+    assert school("languages", "add", "opus", "--from", "en").status == 1, "into which language?"

@@ -18,6 +18,7 @@ from rich.text import Text
 from puente import app as hubs
 from puente.app import Hub
 from puente.models import HubError
+from puente.translations import languages
 
 # Names and texts are shown as they are: a family's "[b]" or ":school:" is no markup of ours.
 out = Console(highlight=False, markup=False, emoji=False)
@@ -38,11 +39,18 @@ def run(
 ) -> None:
     async def inside() -> int | None:
         async with hubs.open_hub(fresh=fresh) as hub:
+            if err.is_terminal:
+                hub.packs.loading = _say_what_loads
             return await command(hub)
 
     hubs.set_up_logging(logs)
     if status := asyncio.run(inside()):
         raise typer.Exit(status)
+
+
+def _say_what_loads(source: str, target: str, megabytes: int) -> None:
+    between = f"{languages.name(source)} to {languages.name(target)}"
+    err.print(f"Loading the language pack {between} ({megabytes} MB) …", style="dim")
 
 
 def give_up(reason: str) -> NoReturn:

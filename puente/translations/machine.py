@@ -47,6 +47,11 @@ class Machine:
             if lost := {sentence: mark for sentence, mark in marked.items() if sentence in asked.open()}:
                 texts = [mark.text for mark in lost.values()]
                 await asyncio.to_thread(asked.weigh, lost, await self._engine.alternatives(texts, source, target))
+        if misnamed := asked.misnamed():
+            # With its names hidden too, whatever the machine would make of them.
+            texts = [mark.text for mark in misnamed.values()]
+            said = [[answer] for answer in await self._engine.translate(texts, source, target)]
+            await asyncio.to_thread(asked.weigh, misnamed, said)
         for sentence, answer in (await self._in_pieces(asked.open(), source, target)).items():
             asked.take(sentence, answer, IN_PIECES)
         return asked.answers
@@ -86,6 +91,15 @@ class _Asked:
             if mark and (mark.things or form is _FORMS[0]) and mark.has_terms is hides_terms
         }
 
+    def misnamed(self) -> "dict[str, _Marked]":
+        """The sentences whose answers lost a name, marked so that it cannot get lost."""
+        lost = {sentence: self._lost_names(sentence, answer.text) for sentence, answer in self.answers.items()}
+        marked = {sentence: _mark(sentence, _FORMS[0], None, names) for sentence, names in lost.items() if names}
+        return {sentence: mark for sentence, mark in marked.items() if mark}
+
+    def _lost_names(self, sentence: str, text: str) -> list[str]:
+        return checks.lost_names(sentence, text, self._source, self._target)
+
     def weigh(self, marked: "dict[str, _Marked]", said: Sequence[Sequence[str]]) -> None:
         for (sentence, mark), ways in zip(marked.items(), said, strict=True):
             for answer in ways:
@@ -101,7 +115,10 @@ class _Asked:
         problems = (*dict.fromkeys([*checks.problems(sentence, text, *between), *terms]),)
         if not problems:
             doubts = (*doubts, *checks.doubts(sentence, text, *between))
-        if not problems or sentence not in self.answers:
+        known = self.answers.get(sentence)
+        # A name that came back is worth a second thought, even about an answer that could be sent.
+        better = known is None or known.problems or not self._lost_names(sentence, text)
+        if known is None or (not problems and better):
             self.answers[sentence] = Answer(text, problems, doubts)
         if len(problems) == len(lost):
             return not problems
@@ -144,9 +161,9 @@ class _Marked:
         return self.form.mark.sub(lambda found: self.things[_bare(found)], answer)
 
 
-def _mark(sentence: str, form: _Form, terms: Terms | None) -> _Marked | None:
+def _mark(sentence: str, form: _Form, terms: Terms | None, names: Sequence[str] = ()) -> _Marked | None:
     """Put a mark in the place of each thing that is hidden; None where this form cannot."""
-    hidden = sorted(_hidden(sentence, terms))
+    hidden = sorted(_hidden(sentence, terms, names))
     if hidden and (len(hidden) > form.most or form.mark.search(sentence)):
         return None
     text, place = "", 0
@@ -157,13 +174,17 @@ def _mark(sentence: str, form: _Form, terms: Terms | None) -> _Marked | None:
     return _Marked(text + sentence[place:], things, form, has_terms=len(hidden) > sum(1 for _ in PROTECTED.finditer(sentence)))
 
 
-def _hidden(sentence: str, terms: Terms | None) -> Iterator[tuple[int, int, str]]:
+def _hidden(sentence: str, terms: Terms | None, names: Sequence[str]) -> Iterator[tuple[int, int, str]]:
     """What is hidden: from where to where, and what comes back in its place."""
     kept = [found.span() for found in PROTECTED.finditer(sentence)]
     yield from ((start, end, sentence[start:end]) for start, end in kept)
     for wanted in terms.find(sentence) if terms else ():
         if wanted.entry.enforced and not any(start < wanted.end and wanted.start < end for start, end in kept):
             yield wanted.start, wanted.end, wanted.entry.translation
+    for name in names:
+        for found in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", sentence):
+            if not any(start < found.end() and found.start() < end for start, end in kept):
+                yield found.start(), found.end(), name
 
 
 def _bare(mark: re.Match[str]) -> str:

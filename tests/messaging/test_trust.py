@@ -66,7 +66,7 @@ async def test_a_notice_waits_for_a_reviewer_whatever_its_grade(hub: Hub) -> Non
     assert await approve(hub, message_id) == 1
     await hub.tick()
     assert hub.sms.read_by(ANA)[0].splitlines()[0] == SPANISH
-    assert PHRASES.say(wording.MACHINE_MADE, "es") not in hub.sms.read_by(ANA)[0], "a person answers for it now"
+    assert (PHRASES.say(wording.MACHINE_MADE, "es") or "?") not in hub.sms.read_by(ANA)[0], "a person answers for it now"
     approved = await rendering(hub, message_id)
     assert (approved.made_by, approved.grade, approved.approved_by) == (MadeBy.person, Grade.sure, hub.numbers.person["rivera"])
     assert (await hub.tasks())[0].done_at == hub.at
@@ -117,7 +117,7 @@ async def test_an_emergency_that_nobody_can_translate_says_so_and_is_said_again_
     message_id = await hub.send("{school}: fire drill.", "guardian:bao", kind=Kind.urgent)
     text = hub.telegram.read_by("7002")[0]
     for phrase in (wording.CANNOT_SAY, wording.SAME_IN_ENGLISH):
-        assert PHRASES.say(phrase, "vi") in text
+        assert (PHRASES.say(phrase, "vi") or "?") in text
     assert "Rio Grande School: fire drill." in text
     hub.wait(minutes=5)
     assert await supply(hub, message_id, "{school}: diễn tập chữa cháy.", "vi") == 1

@@ -11,6 +11,7 @@ source; `repeats=True` says its first word to the end.
 
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,6 +44,24 @@ def build_pack(folder: Path, source: str, target: str, dictionary: dict[str, str
         for name, content in files.items():
             archive.writestr(f"{root}/model/{name}", content)
     return pack
+
+
+def build_folder(tmp_path: Path, words: dict[str, str], *, extra: tuple[str, ...] = (), licence: str = "") -> Path:
+    """A CTranslate2 model as a converter would leave it: the test pack's model with two sentencepiece models beside it."""
+    pack = build_pack(tmp_path, "en", "es", words)
+    folder = tmp_path / f"model-{len(words)}-{len(extra)}"
+    with zipfile.ZipFile(pack) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    root = next((tmp_path / "unpacked").iterdir())
+    shutil.move(root / "model", folder)
+    for name in ("source.spm", "target.spm"):
+        shutil.copy(root / "sentencepiece.model", folder / name)
+    shutil.rmtree(tmp_path / "unpacked")
+    if extra:
+        (folder / "extra_vocabulary.json").write_text(json.dumps(list(extra)))
+    if licence:
+        (folder / "README.md").write_text(f"---\nlicense: {licence}\n---\nA model.\n")
+    return folder
 
 
 def install_pack(packs_dir: Path, source: str, target: str, dictionary: dict[str, str], *, repeats: bool = False) -> None:

@@ -76,13 +76,13 @@ class Oracle(Engine):
         return True
 
     async def translate(self, sentences: Sequence[str], source: str, target: str) -> list[str]:
-        return [self._spoil(self._say(sentence), sentence) for sentence in sentences]
+        return [self._spoil(self._answer(sentence), sentence) for sentence in sentences]
 
     async def alternatives(self, sentences: Sequence[str], source: str, target: str) -> list[list[str]]:
-        said = [self._say(sentence) for sentence in sentences]
+        said = [self._answer(sentence) for sentence in sentences]
         return [[answer if self._once else self._spoil(answer, sentence)] for answer, sentence in zip(said, sentences, strict=True)]
 
-    def _say(self, sentence: str) -> str:
+    def _answer(self, sentence: str) -> str:
         numbers = iter(range(9))
         plain = MARK.sub(lambda _: f"{{{next(numbers)}}}", sentence)
         said = self._pairs.get(plain, sentence)

@@ -1,7 +1,6 @@
 """Packs of every family are told what they need, lie on the disk once, take bounded memory, and give way to better ones."""
 
 import json
-import shutil
 import zipfile
 from pathlib import Path
 
@@ -13,28 +12,10 @@ from puente.translations.engine import PRACTICE, THROUGH_ENGLISH, BadPack, Engin
 from puente.translations.families import Family, NotItsLanguage, Told
 from puente.translations.phrases import Phrases
 from puente.translations.translator import Translator
-from tests.translations.packs import build_pack, install_pack
+from tests.translations.packs import build_folder, build_pack, install_pack
 
 SPANISH = {"homework": "tarea", "is": "está", "hello": "hola", "books": "libros", "please": "por favor", "bring": "traiga"}
 NLLB = ("eng_Latn", "spa_Latn", "swh_Latn", "prs_Arab", "zho_Hans", "tgl_Latn")
-
-
-def folder_of(tmp_path: Path, words: dict[str, str], *, extra: tuple[str, ...] = (), licence: str = "") -> Path:
-    """A CTranslate2 model as a converter would leave it: the test pack's model with two sentencepiece models beside it."""
-    pack = build_pack(tmp_path, "en", "es", words)
-    folder = tmp_path / f"model-{len(words)}-{len(extra)}"
-    with zipfile.ZipFile(pack) as archive:
-        archive.extractall(tmp_path / "unpacked")
-    root = next((tmp_path / "unpacked").iterdir())
-    shutil.move(root / "model", folder)
-    for name in ("source.spm", "target.spm"):
-        shutil.copy(root / "sentencepiece.model", folder / name)
-    shutil.rmtree(tmp_path / "unpacked")
-    if extra:
-        (folder / "extra_vocabulary.json").write_text(json.dumps(list(extra)))
-    if licence:
-        (folder / "README.md").write_text(f"---\nlicense: {licence}\n---\nA model.\n")
-    return folder
 
 
 @pytest.mark.parametrize(
@@ -76,7 +57,7 @@ def test_a_model_that_was_told_where_a_text_ends_is_not_told_again(tmp_path: Pat
 async def test_a_folder_serves_all_its_pairs_from_one_copy(tmp_path: Path):
     home = tmp_path / "packs"
     engine = Engine(home)
-    model = folder_of(tmp_path, SPANISH, licence="cc-by-4.0")
+    model = build_folder(tmp_path, SPANISH, licence="cc-by-4.0")
     assert engine.add_folder(model, [("en", "vi"), ("en", "ht")]) == [("en", "vi"), ("en", "ht")]
     assert await engine.translate(["Hello homework."], "en", "vi") == ["Hola tarea."]
     assert await engine.translate(["Hello homework."], "en", "ht") == ["Hola tarea."]
@@ -92,7 +73,7 @@ async def test_a_folder_serves_all_its_pairs_from_one_copy(tmp_path: Path):
 
 @pytest.mark.parametrize("without", ["model.bin", "config.json", "source.spm"])
 def test_a_folder_that_lacks_something_is_refused_and_changes_nothing(tmp_path: Path, without: str):
-    model = folder_of(tmp_path, SPANISH)
+    model = build_folder(tmp_path, SPANISH)
     (model / without).unlink()
     with pytest.raises(BadPack):
         Engine(tmp_path / "packs").add_folder(model, [("en", "vi")])
@@ -100,7 +81,7 @@ def test_a_folder_that_lacks_something_is_refused_and_changes_nothing(tmp_path: 
 
 
 def test_a_folder_with_a_broken_model_or_an_unknown_language_changes_nothing(tmp_path: Path):
-    model = folder_of(tmp_path, SPANISH, extra=NLLB)
+    model = build_folder(tmp_path, SPANISH, extra=NLLB)
     with pytest.raises(NotItsLanguage):
         Engine(tmp_path / "packs").add_folder(model, [("en", "nv")])
     (model / "model.bin").write_bytes(b"no model")
