@@ -131,6 +131,7 @@ def doubts(source: str, target: str, source_language: str, target_language: str)
         *_reordered_numbers(source, target),
         *_odd_negation(source, target, source_language, target_language),
         *_odd_length(source, target),
+        *_bare_word(source),
     ]
 
 
@@ -284,6 +285,11 @@ def _odd_length(source: str, target: str) -> Iterator[str]:
     before, after = _length(source), _length(target)
     if before > LOOSE_TO and not ODD_SHORT * before <= after <= ODD_LONG * before:
         yield "The translation is unusually short or long."
+
+
+def _bare_word(source: str) -> Iterator[str]:
+    if len(_words(source)) == 1:
+        yield "A single word may mean something else here: nothing around it says what is meant."
 
 
 def _wrong_length(source: str, target: str) -> Iterator[str]:

@@ -38,6 +38,7 @@ class Machine:
     async def say(self, sentences: Sequence[str], source: str, target: str, terms: Terms) -> dict[str, Answer]:
         """The best answer for each sentence, in as few batches as there are ways of asking."""
         asked = _Asked(list(dict.fromkeys(sentences)), source, target, terms)
+        asked.look_up()
         for form, hides_terms in _WAYS:
             marked = await asyncio.to_thread(asked.marked, form, hides_terms)
             if marked:
@@ -76,6 +77,15 @@ class _Asked:
         self._sentences, self._source, self._target, self._terms = sentences, source, target, terms
         self.answers: dict[str, Answer] = {}
         self._given_up: set[str] = set()
+
+    def look_up(self) -> None:
+        """What is nothing but a term of the glossary needs no machine: machines are worst at single words and headings."""
+        for sentence in self._sentences:
+            for found in self._terms.find(sentence):
+                if not any(letter.isalnum() for letter in sentence[: found.start] + sentence[found.end :]):
+                    said = found.entry.translation
+                    said = said[:1].upper() + said[1:] if sentence[found.start].isupper() else said
+                    self.answers[sentence] = Answer(sentence[: found.start] + said + sentence[found.end :])
 
     def open(self) -> list[str]:
         """The sentences that nothing fit to send was said for yet, and that may still be said better."""
@@ -151,9 +161,12 @@ class _Marked:
     things: dict[str, str]
     form: _Form
     has_terms: bool
+    shouted: bool = False
 
     def shown(self, answer: str) -> str | None:
         """Put the hidden things back, wherever their marks have moved; None where one is missing or came twice."""
+        if self.shouted:
+            answer = answer.upper()
         if not self.things:
             return answer
         if sorted(_bare(found) for found in self.form.mark.finditer(answer)) != sorted(self.things):
@@ -166,12 +179,26 @@ def _mark(sentence: str, form: _Form, terms: Terms | None, names: Sequence[str] 
     hidden = sorted(_hidden(sentence, terms, names))
     if hidden and (len(hidden) > form.most or form.mark.search(sentence)):
         return None
+    shouted = _is_shouted(sentence)
     text, place = "", 0
     for number, (start, end, _) in enumerate(hidden):
-        text += sentence[place:start] + form.write(number)
+        text += _spoken(sentence[place:start], shouted) + form.write(number)
         place = end
+    text += _spoken(sentence[place:], shouted)
+    text = text[:1].upper() + text[1:] if shouted else text
     things = {form.write(number): thing for number, (*_, thing) in enumerate(hidden)}
-    return _Marked(text + sentence[place:], things, form, has_terms=len(hidden) > sum(1 for _ in PROTECTED.finditer(sentence)))
+    has_terms = len(hidden) > sum(1 for _ in PROTECTED.finditer(sentence))
+    return _Marked(text, things, form, has_terms, shouted)
+
+
+def _is_shouted(sentence: str) -> bool:
+    """Whether it is all in capitals, which machines hardly know: NO SCHOOL TODAY. One word may be a name for something."""
+    words = PROTECTED.sub(" ", sentence).split()
+    return sum(word.isupper() for word in words) > 1 and " ".join(words).isupper()
+
+
+def _spoken(text: str, shouted: bool) -> str:
+    return text.lower() if shouted else text
 
 
 def _hidden(sentence: str, terms: Terms | None, names: Sequence[str]) -> Iterator[tuple[int, int, str]]:

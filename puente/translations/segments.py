@@ -41,6 +41,8 @@ PROTECTED = re.compile(f"{LINK.pattern}|{FIELD.pattern}|{EMOJI.pattern}|{THING.p
 
 _NEXT_SENTENCE = re.compile(r"\s+(?!(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day)[^\W\d_a-z]")
 _LINE_BREAK = re.compile(r"(\s*[\n\r]\s*)")
+# "- water", "• water", "3) water", "2. Water": but not "3. 5", and not "12:30".
+_LISTED = re.compile(r"\s*(?:[-–—•·*▪◦‣]|\(?\d{1,2}[.)])\s+(?=\D)")
 _EDGE = re.compile(rf"[\s{_SYMBOLS}\u200d\ufe0e\ufe0f\u20e3]")
 
 
@@ -55,7 +57,15 @@ def normal(sentence: str) -> str:
 
 
 def edges(sentence: str) -> tuple[str, str, str]:
-    """The emoji and spaces before a sentence, the sentence, and those after it. They stay; only the middle is translated."""
+    """What stands before a sentence (spaces, emoji, the sign or number of a list), the sentence, and the spaces and emoji after it.
+    They stay; only the middle is translated."""
+    listed = _LISTED.match(sentence)
+    start = listed.end() if listed else 0
+    before, middle, after = _bare(sentence[start:])
+    return sentence[:start] + before, middle, after
+
+
+def _bare(sentence: str) -> tuple[str, str, str]:
     inside = [place for place, letter in enumerate(sentence) if not _EDGE.match(letter)]
     start, end = (inside[0], inside[-1] + 1) if inside else (len(sentence), len(sentence))
     return sentence[:start], sentence[start:end], sentence[end:]

@@ -25,7 +25,7 @@ from puente.translations.translator import Rendered, Translator
 PRACTICE = Path(__file__).parent.parent.parent / "practice"
 NAMES = {"{0}": "{child}", "{1}": "{teacher}", "{2}": "{place}"}
 LINKS = ("https://example.org/a_b?c=1", "office@example.org", "505-555-0142", "$12.50", "🎉")
-NOT = re.compile(r"\b(?:no|nunca|sin|ni|nadie|nada|ningun\w*)\b ?", re.IGNORECASE)
+NOT = re.compile(r"\b(?:no|nunca|sin|ni|nadie|nada|ning[uú]n\w*)\b ?", re.IGNORECASE)
 MARK = re.compile(r"\{\d+\}|ZQ[A-Z]")
 HELD_BACK_AT_MOST = 0.05
 MESSAGES = 300

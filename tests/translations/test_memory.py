@@ -124,13 +124,13 @@ async def test_what_is_almost_the_same_is_shown_the_nearest_first(sessions: Sess
 
 async def test_an_enforced_term_is_said_as_the_school_says_it(sessions: Sessions, packs: Counting) -> None:
     face = translator(sessions, packs)
-    assert (await face.render("Bring water in homeroom.", "en", "es")).text == "Traiga agua en casa."
+    assert (await face.render("Bring water in lunch.", "en", "es")).text == "Traiga agua en comida."
     async with sessions.begin() as session:
-        await glossary.put(session, [Entry("homeroom", "salón principal", True)], "en", "es", AT)
+        await glossary.put(session, [Entry("lunch", "almuerzo", True)], "en", "es", AT)
     face.look_again()
     for renewed in (face, translator(sessions, packs)):
-        said = await renewed.render("Bring water in homeroom.", "en", "es")
-        assert (said.text, said.made_by) == ("Traiga agua en salón principal.", MadeBy.machine)
+        said = await renewed.render("Bring water in lunch.", "en", "es")
+        assert (said.text, said.made_by) == ("Traiga agua en almuerzo.", MadeBy.machine)
 
 
 async def test_a_term_that_is_only_offered_changes_nothing(sessions: Sessions, packs: Counting) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from puente.models import Grade, MadeBy
 from puente.translations.engine import HYPOTHESES, Engine
+from puente.translations.glossary import starter
 from puente.translations.phrases import Phrases
 from puente.translations.translator import Rendered, Translator
 from tests.translations.packs import install_pack, spoil_model
@@ -97,7 +98,7 @@ async def test_free_text_is_translated_with_its_fields_links_and_emoji(tmp_path:
     )
     thanks = PHRASES.say("Thank you.", "es")
     expected = f"Por favor traiga {{child}} agua 🎉 el {{date}}.\n  Vea https://example.org/a_b?c=1. {thanks} 👍\n"
-    assert said == Rendered(expected, MadeBy.machine, grade=Grade.good)
+    assert (said.text, said.made_by) == (expected, MadeBy.machine)
 
 
 @pytest.mark.parametrize(
@@ -192,3 +193,25 @@ async def test_a_broken_pack_is_a_reason_and_no_exception(tmp_path: Path):
 async def test_a_childs_braces_and_our_marks_in_a_text_are_kept_apart(tmp_path: Path):
     said = await translator(tmp_path).render("Bring {0} water with {child} and ZQA", "en", "es")
     assert said.text == "Traiga {0} agua con {child} and ZQA"
+
+
+async def test_what_is_all_in_capitals_is_asked_for_in_a_normal_voice(tmp_path: Path):
+    said = await translator(tmp_path).render("THE SCHOOL IS CLOSED ON {date}! See Ms. Ruiz.", "en", "es")
+    assert said.text == "LA ESCUELA ESTÁ CERRADA EL {date}! Vea Ms. Ruiz."
+
+
+async def test_a_list_keeps_its_signs_and_numbers(tmp_path: Path):
+    said = await translator(tmp_path).render("Please bring:\n- water\n• the water\n1. See the school\n2) bring water\n", "en", "es")
+    assert said.text == "Por favor traiga:\n- agua\n• la agua\n1. Vea la escuela\n2) traiga agua\n"
+
+
+async def test_a_heading_that_is_a_term_of_the_glossary_needs_no_machine(alone: Translator, tmp_path: Path):
+    said = await translator(tmp_path).render("Report cards:\nBring water please.", "en", "es")
+    (entry,) = [entry for entry in starter("es") if entry.term == "report card"]
+    assert said.text.splitlines()[0].casefold() == f"{entry.translation}:".casefold()
+
+
+async def test_a_single_word_is_doubtful_because_nothing_says_what_is_meant(tmp_path: Path):
+    said = await translator(tmp_path).render("Trip", "en", "es")
+    assert (said.text, said.grade) == ("Viaje", Grade.doubtful)
+    assert "single word" in said.problems[0]
