@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich import box
@@ -50,6 +51,7 @@ from puente.settings import Settings
 from puente.translations import languages
 
 SAMPLES = Path(__file__).parent
+PRACTICE = SAMPLES.parent / "practice"
 DATABASE = Path("demo.db")
 SCHOOL = "Rio Vista School"
 TEACHER = "T-3B"
@@ -61,17 +63,25 @@ console = Console(highlight=False)
 
 async def demonstrate() -> None:
     _begin_anew()
-    settings = Settings(database_url=f"sqlite:///{DATABASE}", channels="handset", school_name=SCHOOL)
+    with TemporaryDirectory() as packs:
+        settings = Settings(database_url=f"sqlite:///{DATABASE}", channels="handset", school_name=SCHOOL, packs_dir=packs)
+        await _run_through(settings)
+    _say_what_next()
+
+
+async def _run_through(settings: Settings) -> None:
     async with app.open_hub(settings, now=_school_day(settings), fresh=True) as hub:
+        for pack in sorted(PRACTICE.glob("practice-*.argosmodel")):
+            hub.packs.add_pack(pack)
         await enrol(hub)
         await progress_update(hub)
         await conference_invitation(hub)
         await safety_column(hub)
         await scheduled_message(hub)
         await free_text(hub)
+        await notice(hub)
         await answers(hub)
         await closing_report(hub)
-    _say_what_next()
 
 
 async def enrol(hub: Hub) -> None:
@@ -163,9 +173,24 @@ async def scheduled_message(hub: Hub) -> None:
 async def free_text(hub: Hub) -> None:
     _scene(
         "A text that nobody has translated before",
-        "What the machine cannot say, it does not pretend to say: those families wait for a person.",
+        "Spanish families read what the practice pack makes of it, named as a machine's. What no pack can say waits for a person.",
     )
     await _send(hub, Kind.announcement, "The book fair needs two parents on Friday. Can you help?", "school", {}, show=2)
+
+
+async def notice(hub: Hub) -> None:
+    """What a family has rights in: no machine's word goes out before a person has read it."""
+    _scene("A notice about a family's rights", "It waits until a reviewer has approved it, whatever the machine's grade.")
+    text = "You can come to the meeting about your child's learning plan, and you can bring someone with you."
+    console.print(Panel(Text(text), title="Ms. Ortiz writes", title_align="left", border_style="green", width=90))
+    message_id = await _write(hub, Kind.notice, text, "group:3B", {})
+    await _carry_out(hub, message_id, show=1)
+    async with hub.sessions.begin() as session:
+        reviewer = await linking.find_person(session, TEACHER)
+        await composing.approve(session, message_id, "es", hub.school, hub.now(), reviewer.id)
+    console.print("[bold]A reviewer reads the Spanish, and approves it.[/]")
+    await hub.work(until_idle=True)
+    _show([shown for shown in _one_per_language(await _texts(hub, message_id)) if shown.language == "es"])
 
 
 async def answers(hub: Hub) -> None:
@@ -362,7 +387,9 @@ def _phone(shown: Shown) -> Panel:
 
 
 def _day(hub: Hub, days: int) -> str:
-    return (hub.now().astimezone(hub.settings.timezone) + timedelta(days=days)).date().isoformat()
+    """A school day, in so many days or on the Monday after."""
+    day = hub.now().astimezone(hub.settings.timezone).date() + timedelta(days=days)
+    return (day + timedelta(days=7 - day.weekday() if day.weekday() > 4 else 0)).isoformat()
 
 
 def _letter(name: str) -> str:

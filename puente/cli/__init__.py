@@ -481,7 +481,8 @@ def _key(origin: str | None) -> str | None:
 
 
 def _field(pair: str, hub: Hub) -> tuple[str, Any]:
-    """`date=2026-12-03` is a date, `time=15:30` a time, a sentence of the catalogue a word, and anything else stays as it is."""
+    """`date=2026-12-03` is a date, `time=15:30` a time, `fee=$12.50` an amount, `office=+15055550142` a phone, a sentence of the
+    catalogue a word, and anything else stays as it is."""
     name, equals, value = pair.partition("=")
     if not equals or not name.isidentifier():
         raise HubError("A field reads like date=2026-12-03.")
@@ -492,6 +493,10 @@ def _field(pair: str, hub: Hub) -> tuple[str, Any]:
             except ValueError:
                 raise HubError(f"{value} is not a {kind} that exists.") from None
             return name, {kind: value.zfill(5)}
+    if amount := re.fullmatch(r"\$(\d+(?:\.\d\d)?)", value):
+        return name, {"money": amount[1], "currency": "USD"}
+    if re.fullmatch(r"\+\d{8,15}", value):
+        return name, {"phone": value}
     if value.isdecimal():
         return name, {"number": int(value)}
     return name, {"word": value} if hub.translator.say(value, "en") else value

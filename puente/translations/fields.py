@@ -1,18 +1,22 @@
 """The typed fields of a message: the holes in a text that are filled once per delivery, after it was translated once per language.
 
-A text says `{child}`; a delivery brings the value. Values are JSON: a string is written as it is, and
-`{"date": "2026-12-03"}`, `{"time": "15:30"}`, `{"number": 3}`, `{"link": "https://…"}` and `{"word": "proficient"}` are written
-for the reader. A word is a catalogue phrase and may have fields of its own: `{"word": "Room {number}", "number": "12"}`. One that
-counts is said in the form that its number asks for: `{"word": "{number} day", "number": {"number": 3}}`.
+A text says `{child}`; a delivery brings the value. Values are JSON: a string is written as it is, and `{"date": "2026-12-03"}`,
+`{"time": "15:30"}`, `{"number": 3}`, `{"money": "12.50", "currency": "USD"}`, `{"phone": "+15055550142"}`, `{"link": "https://…"}`
+and `{"word": "proficient"}` are written for the reader. A word is a catalogue phrase and may have fields of its own:
+`{"word": "Room {number}", "number": "12"}`. One that counts is said in the form that its number asks for:
+`{"word": "{number} day", "number": {"number": 3}}`.
 """
 
 import re
 from collections.abc import Mapping
 from datetime import date, time
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Protocol
 
-from babel.numbers import format_decimal
+import phonenumbers
+from babel.numbers import format_currency, format_decimal, list_currencies
+from phonenumbers import NumberParseException, PhoneNumberFormat
 
 from puente.models import HubError
 from puente.translations import dates, languages
@@ -66,13 +70,17 @@ def _write(name: str, values: Mapping[str, Any], language: str, say: Say) -> str
                 return _time(time.fromisoformat(clock), language)
             case {"number": int() | float() as number, **rest} if not rest and not isinstance(number, bool):
                 return _number(number, language)
+            case {"money": str(amount), "currency": str(currency), **rest} if not rest:
+                return _money(Decimal(amount), currency, language)
+            case {"phone": str(number), **rest} if not rest:
+                return _phone(number)
             case {"link": str(address), **rest} if not rest:
                 return address
             case {"word": str(phrase), **rest}:
                 return _word(phrase, rest, language, say)
-    except ValueError:
+    except (ValueError, InvalidOperation, NumberParseException):
         pass
-    raise BadField(f"The value of the field {{{name}}} is not a text, date, time, number, link or word that Puente can write.")
+    raise BadField(f"The value of the field {{{name}}} is not one that Puente can write: a text, a date, an amount, a phone …")
 
 
 def _word(phrase: str, values: Mapping[str, Any], language: str, say: Say) -> str:
@@ -104,4 +112,24 @@ def _time(clock: time, language: str) -> str:
 
 def _number(number: float, language: str) -> str:
     locale = languages.locale(language)
-    return format_decimal(number, locale=locale).replace("\u202f", " ").replace("\u00a0", " ") if locale else str(number)
+    return _plain_spaces(format_decimal(number, locale=locale)) if locale else str(number)
+
+
+def _money(amount: Decimal, currency: str, language: str) -> str:
+    if not amount.is_finite() or currency not in list_currencies():
+        raise ValueError(currency)
+    return _plain_spaces(format_currency(amount, currency, locale=languages.locale(language) or languages.ENGLISH))
+
+
+def _phone(number: str) -> str:
+    """As people there write it, with its country in front where it is from another than the school's usual one."""
+    parsed = phonenumbers.parse(number)
+    if not phonenumbers.is_possible_number(parsed):
+        raise ValueError("no such number")
+    form = PhoneNumberFormat.NATIONAL if parsed.country_code == 1 else PhoneNumberFormat.INTERNATIONAL
+    return phonenumbers.format_number(parsed, form)
+
+
+def _plain_spaces(text: str) -> str:
+    # A no-break space would turn a whole SMS into UCS-2, at twice the price.
+    return text.replace("\u202f", " ").replace("\u00a0", " ")
