@@ -38,6 +38,9 @@ WORDS: dict[Wish, str] = {
         توقف; إيقاف; ايقاف; قف; إلغاء; الغاء; أوقف
         停止; 停; 退订; 退訂; 取消; 不要再发
         СТОП; ХВАТИТ; ОТПИСАТЬСЯ; ОТМЕНА; ОТПИСКА; ПРЕКРАТИТЬ
+        ПРИПИНИТИ; ДОСИТЬ; ВІДПИСАТИСЯ; ЗУПИНИТИ; СКАСУВАТИ
+        중지; 그만; 정지; 중단; 수신거부; TIGIL; ITIGIL; HINTO; TAMA NA
+        SISPANN; KANPE; ANILE; JOOJI; JOOJIN; KANSAL
         ACHA; SIMAMA; SITISHA; توقف کنید; بس; ایستادن; لغو; HAGARIKA; GUHAGARIKA
     """,
     "start": """
@@ -49,6 +52,7 @@ WORDS: dict[Wish, str] = {
         ابدأ; ابدا; بدء; استئناف
         开始; 開始; 恢复; 恢復
         СТАРТ; НАЧАТЬ; ВОЗОБНОВИТЬ
+        ПОЧАТИ; ВІДНОВИТИ; 시작; 재개; SIMULAN; MAGSIMULA; KÒMANSE; BILOW
         ANZA; شروع; TANGIRA
     """,
     "help": """
@@ -58,12 +62,16 @@ WORDS: dict[Wish, str] = {
         مساعدة
         帮助; 幫助
         ПОМОЩЬ; СПРАВКА
+        ДОПОМОГА; 도움말; 도움; TULONG; ÈD; CAAWIN; CAAWIMAAD
         MSAADA; کمک; UBUFASHA
     """,
 }
 
 # The words that our own sentences name: one of the above in the reader's language. STOP and START always work too.
-STOP_WORD = {"ar": "توقف", "es": "ALTO", "fr": "ARRET", "pt": "PARAR", "ru": "СТОП", "vi": "DUNG", "zh": "停止"}
+STOP_WORD = {
+    "ar": "توقف", "es": "ALTO", "fa": "لغو", "fil": "TIGIL", "fr": "ARRET", "ht": "SISPANN", "ko": "중지", "pt": "PARAR", "ru": "СТОП",
+    "so": "JOOJI", "sw": "ACHA", "uk": "СТОП", "vi": "DUNG", "zh": "停止",
+}  # fmt: skip
 START_WORD = "START"
 
 ASKED_TO_STOP = "This contact asked us to stop."

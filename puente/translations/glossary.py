@@ -96,8 +96,9 @@ def key_of(term: str) -> str:
 @lru_cache(maxsize=64)
 def starter(target: str) -> tuple[Entry, ...]:
     """The starter glossary from English into a language; empty where nobody has written it."""
-    file = HERE / f"{languages.base(target)}.csv"
-    if not file.exists() or languages.base(target) == STARTER_LANGUAGE:
+    # Tagalog is Filipino, under another name.
+    file = next((file for file in HERE.glob("*.csv") if languages.same(file.stem, target)), None)
+    if file is None or file.stem == STARTER_LANGUAGE:
         return ()
     enforced = {row["term"] for row in _rows(HERE / f"{STARTER_LANGUAGE}.csv") if row["enforced"]}
     return tuple(

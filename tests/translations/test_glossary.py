@@ -1,5 +1,7 @@
 """The glossary finds its terms in any form, and a translator's files come in and go out whole."""
 
+import re
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +10,8 @@ from typing import Any
 import pytest
 
 from puente.models.database import Sessions
-from puente.translations import exchange, glossary, memory
+from puente.translations import exchange, glossary, languages, memory
+from puente.translations.checks import SCRIPTS
 from puente.translations.exchange import BadFile
 from puente.translations.glossary import BadTerm, Entry, Terms, says
 
@@ -131,3 +134,24 @@ def test_a_csv_that_lacks_something_says_what(tmp_path: Path, content: str):
     file.write_text("term,translation\na,b\n")
     with pytest.raises(BadFile, match="--to"):
         exchange.read_glossary(file)
+
+
+STARTER = ("ar", "es", "fa", "fr", "ht", "ko", "pt", "ru", "so", "sw", "tl", "uk", "vi", "zh-Hans")
+
+
+@pytest.mark.parametrize("language", STARTER)
+def test_the_starter_glossary_says_every_term_in_the_language_of_its_readers(language: str):
+    entries = glossary.starter(language)
+    assert len(entries) >= 150
+    assert len({entry.term for entry in entries}) == len(entries) == len(glossary.starter("es"))
+    assert sum(entry.enforced for entry in entries) > 40
+    script = SCRIPTS[languages.written(language)[1]]
+    for entry in entries:
+        assert entry.translation == entry.translation.strip()
+        assert not set("()/;") & set(entry.translation), entry
+        if not re.search(r"[A-Z]{2}", entry.translation):
+            assert any(unicodedata.name(letter, "").startswith(script) for letter in entry.translation), entry
+
+
+def test_english_is_no_translation_and_an_unknown_language_has_none():
+    assert glossary.starter("en") == glossary.starter("nv") == ()
