@@ -227,6 +227,7 @@ class Hub:
         """Let Telegram post to us where it can reach us, and fetch from it otherwise."""
         if self.listening is None:
             return None
+        await self.listening.tell_commands(self.translator)
         if self.public_url is None:
             return asyncio.create_task(self.listening.poll_forever())
         await self.listening.open_webhook(f"{self.public_url}/webhooks/telegram", self.telegram_secret)

@@ -13,15 +13,25 @@ from datetime import datetime
 import structlog
 from aiogram import Bot, Dispatcher
 from aiogram.exceptions import AiogramError, TelegramRetryAfter
-from aiogram.types import Update
+from aiogram.types import BotCommand, Update
 from sqlalchemy import select
 from sqlmodel import col
 
 from puente.bot import inbox
+from puente.messaging.wording import Says
 from puente.models import HubError, Task, TaskKind, TelegramUpdate, database
 from puente.models.database import Sessions
+from puente.translations.phrases import WRITTEN_IN
 
 log = structlog.get_logger()
+
+# Each is heard as the word that it is: messaging/reading.py and consent.py.
+COMMANDS = (
+    ("language", "Choose your language"),
+    ("stop", "Stop messages"),
+    ("start", "Get messages again"),
+    ("help", "Help"),
+)
 
 # Seconds: how long Telegram may wait for something to tell us, and how long we wait after a bad moment of anybody's.
 LONG_POLL, BREATH = 20, 5
@@ -57,6 +67,16 @@ class Listening:
         except (AiogramError, OSError) as error:
             reason = f"Telegram did not accept our address ({type(error).__name__})."
             raise TelegramSaysNo(f"{reason} Check PUENTE_TELEGRAM_TOKEN and PUENTE_PUBLIC_URL.") from None
+
+    async def tell_commands(self, translator: Says) -> None:
+        """Show what can be asked of the bot, in each language that we speak. Without it families write the words instead."""
+        try:
+            for tag in ("en", *WRITTEN_IN):
+                said = [BotCommand(command=name, description=translator.say(phrase, tag) or phrase) for name, phrase in COMMANDS]
+                # Telegram knows languages by two letters; English is for everybody else.
+                await self.bot.set_my_commands(said, language_code=None if tag == "en" else tag.split("-")[0])
+        except (AiogramError, OSError) as error:
+            log.warning("commands.untold", error=type(error).__name__)
 
     async def poll(self, *, wait: int = LONG_POLL) -> int:
         """Fetch one batch and store it. The next call confirms it to Telegram, so nothing is confirmed before it is stored.

@@ -69,8 +69,8 @@ WORDS: dict[Wish, str] = {
 
 # The words that our own sentences name: one of the above in the reader's language. STOP and START always work too.
 STOP_WORD = {
-    "ar": "توقف", "es": "ALTO", "fa": "لغو", "fil": "TIGIL", "fr": "ARRET", "ht": "SISPANN", "ko": "중지", "pt": "PARAR", "ru": "СТОП",
-    "so": "JOOJI", "sw": "ACHA", "uk": "СТОП", "vi": "DUNG", "zh": "停止",
+    "ar": "توقف", "es": "ALTO", "fa": "لغو", "fil": "TIGIL", "fr": "ARRET", "ht": "SISPANN", "ko": "중지", "pt": "PARAR",
+    "ru": "СТОП", "so": "JOOJI", "sw": "ACHA", "uk": "СТОП", "vi": "DUNG", "zh": "停止",
 }  # fmt: skip
 START_WORD = "START"
 

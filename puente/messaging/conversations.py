@@ -1,8 +1,8 @@
 """Hearing: whatever a family or a teacher sends us becomes a message again, and goes to the person it is for.
 
-Consent words are obeyed first (consent.obey), then programs may claim an answer, then it goes to the author of the message that it
-answers, else to the school's office. A stranger's text becomes a task. All of it is one transaction: what was acknowledged is
-stored.
+Consent words are obeyed first (consent.obey), then programs may claim an answer, then a family may set its language
+(messaging/reading.py), then it goes to the author of the message that it answers, else to the school's office. A stranger's text
+becomes a task. All of it is one transaction: what was acknowledged is stored.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,7 +15,7 @@ from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import audiences, composing, consent
+from puente.messaging import audiences, composing, consent, reading
 from puente.messaging.channels.base import Heard
 from puente.messaging.composing import Draft
 from puente.messaging.policy import URGENT
@@ -91,6 +91,8 @@ async def hear(session: AsyncSession, heard: Heard, programs: Sequence[Program] 
     for program in programs:
         if await program.hear(session, heard, contact, answered.message if answered else None):
             return await _keep(session, heard, contact, answered, audiences.only())
+    if not await _is_staff(session, contact) and await reading.hear(session, heard, contact):
+        return await _keep(session, heard, contact, answered, audiences.only())
     if answered and await _is_ambiguous(session, heard, contact, answered):
         return await _ask_which_family(session, heard, contact)
     return await _pass_on(session, heard, contact, answered)
@@ -141,7 +143,8 @@ async def _pass_on(session: AsyncSession, heard: Heard, contact: Contact, answer
         audience = audiences.only(f"role:{Role.office}")
     else:
         audience = audiences.only()
-    message_id = await _keep(session, heard, contact, answered, audience)
+    language = None if await _is_staff(session, contact) else await reading.ask_if_other(session, heard, contact)
+    message_id = await _keep(session, heard, contact, answered, audience, language)
     if message_id and not audience["any"]:
         await _ask_someone(session, heard, message_id, "Nobody is named for this family's messages.", contact)
     if message_id and heard.media and not heard.text.strip() and not contact.stopped_at:
@@ -150,16 +153,17 @@ async def _pass_on(session: AsyncSession, heard: Heard, contact: Contact, answer
 
 
 async def _keep(
-    session: AsyncSession, heard: Heard, contact: Contact, answered: Answered | None, audience: audiences.Audience
-) -> int | None:
-    """Store it as a message, once. Without an audience it is only kept."""
+    session: AsyncSession, heard: Heard, contact: Contact, answered: Answered | None, audience: audiences.Audience,
+    language: str | None = None,
+) -> int | None:  # fmt: skip
+    """Store it as a message, once. Without an audience it is only kept. `language` is its own, where that is not its writer's."""
     person = await session.get_one(Person, contact.person_id)
     draft = Draft(
         kind=Kind.reply,
         text=heard.text,
         fields=_media(heard),
         audience=audience,
-        language=person.language,
+        language=language or person.language,
         author_id=contact.person_id,
         student_id=answered.student_id if answered else None,
         heard_on=contact.id,
@@ -234,7 +238,7 @@ async def _is_ambiguous(session: AsyncSession, heard: Heard, contact: Contact, a
     """A teacher to whom several families have written must say which one is meant: a guess could reach the wrong parent."""
     if answered.pointed or not answered.message.heard_on:
         return False
-    if not await session.scalar(audiences.staff().where(col(PersonRole.person_id) == contact.person_id).limit(1)):
+    if not await _is_staff(session, contact):
         return False  # a family hears from the school alone, and who wrote last is the one they mean
     since = answered.message.created_at - RECENT
     families = await session.scalars(
@@ -244,6 +248,10 @@ async def _is_ambiguous(session: AsyncSession, heard: Heard, contact: Contact, a
         .distinct()
     )
     return len(list(families)) > 1
+
+
+async def _is_staff(session: AsyncSession, contact: Contact) -> bool:
+    return bool(await session.scalar(audiences.staff().where(col(PersonRole.person_id) == contact.person_id).limit(1)))
 
 
 async def _ask_which_family(session: AsyncSession, heard: Heard, contact: Contact) -> int | None:

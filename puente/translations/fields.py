@@ -3,8 +3,8 @@
 A text says `{child}`; a delivery brings the value. Values are JSON: a string is written as it is, and `{"date": "2026-12-03"}`,
 `{"time": "15:30"}`, `{"number": 3}`, `{"money": "12.50", "currency": "USD"}`, `{"phone": "+15055550142"}`, `{"link": "https://…"}`
 and `{"word": "proficient"}` are written for the reader. A word is a catalogue phrase and may have fields of its own:
-`{"word": "Room {number}", "number": "12"}`. One that counts is said in the form that its number asks for:
-`{"word": "{number} day", "number": {"number": 3}}`.
+`{"word": "Room {number}", "number": "12"}`, or be said in another language than the reader's: `"in": "es"`. One that counts is said
+in the form that its number asks for: `{"word": "{number} day", "number": {"number": 3}}`.
 """
 
 import re
@@ -76,6 +76,8 @@ def _write(name: str, values: Mapping[str, Any], language: str, say: Say) -> str
                 return _phone(number)
             case {"link": str(address), **rest} if not rest:
                 return address
+            case {"word": str(phrase), "in": str(other), **rest}:
+                return _word(phrase, rest, other, say)
             case {"word": str(phrase), **rest}:
                 return _word(phrase, rest, language, say)
     except (ValueError, InvalidOperation, NumberParseException):

@@ -15,6 +15,9 @@ from puente.bot.updates import Listening, TelegramSaysNo
 from puente.messaging.channels.telegram import open_bot
 from puente.models import Task, TelegramUpdate
 from puente.models.database import Sessions
+from puente.translations.engine import Engine
+from puente.translations.phrases import Phrases
+from puente.translations.translator import Translator
 from tests.fakes import on_sqlite
 from tests.fakes.telegram import FakeTelegram
 
@@ -127,3 +130,15 @@ async def test_an_update_that_fails_again_and_again_becomes_a_task(telegram: Fak
     async with sessions() as session:
         assert [(task.key, task.kind.value) for task in await session.scalars(select(Task))] == [("update:5", "answer")]
     assert (await stored(sessions))[0].attempts == updates.PATIENCE
+
+
+async def test_the_commands_are_told_in_every_language_that_we_speak(telegram: FakeTelegram, opened: Any) -> None:
+    await opened(telegram.token).tell_commands(Translator(Phrases(), Engine("no packs")))
+    assert set(telegram.commands) == {"", "ar", "es", "fa", "fr", "ht", "ko", "pt", "ru", "so", "sw", "tl", "uk", "vi", "zh"}
+    assert [command["command"] for command in telegram.commands["vi"]] == ["language", "stop", "start", "help"]
+    assert telegram.commands["vi"][0]["description"] == Phrases().say("Choose your language", "vi")
+
+
+async def test_a_telegram_that_takes_no_commands_stops_nothing(telegram: FakeTelegram, opened: Any) -> None:
+    await opened("123456789:another-token-that-nobody-gave-out").tell_commands(Translator(Phrases(), Engine("no packs")))
+    assert telegram.commands == {}

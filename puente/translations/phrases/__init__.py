@@ -25,6 +25,10 @@ QUESTION_MARKS = "?？؟՞"
 PLAIN_LETTERS = str.maketrans({"đ": "d", "ı": "i", "ł": "l", "ø": "o", "æ": "ae", "œ": "oe", "’": "'", "‘": "'", "ʼ": "'"})
 
 
+# The languages that somebody has written a catalogue in, beside English.
+WRITTEN_IN = tuple(sorted(file.stem for file in HERE.glob("*.po")))
+
+
 class Phrases:
     """The catalogues, read once."""
 
