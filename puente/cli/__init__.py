@@ -36,7 +36,7 @@ from puente.cli.shell import (
     table_of,
     text_of,
 )
-from puente.messaging import audiences, calendar, composing, linking, outbox, planning, reports, roster, scheduling, senders
+from puente.messaging import audiences, calendar, composing, linking, outbox, planning, reach, reports, roster, scheduling, senders
 from puente.messaging.composing import Draft
 from puente.messaging.policy import POLICIES
 from puente.models import Closed, HubError, Kind, MessageState, Person, Schedule, Task
@@ -208,6 +208,30 @@ def report(message: MessageArgument, as_json: AsJson = False) -> None:
         async with hub.sessions() as session:
             found = await reports.report(session, message)
         print_json(found) if as_json else print_report(found)
+
+    run(command)
+
+
+@app.command("reach")
+def reach_(as_json: AsJson = False) -> None:
+    """Whom the school has reached in thirty days, by home language and grade; who was not reached, and whose turn it is."""
+
+    async def command(hub: Hub) -> None:
+        async with hub.sessions() as session:
+            found = await reach.reach(session, hub.now())
+        if as_json:
+            print_json(found)
+            return
+        for title, shares in (("Language", found.by_language), ("Grade", found.by_grade), ("", [found.whole])):
+            table = table_of(title, "Guardians", "Can be reached", "Verified", "Stopped", "Reached", "Replied")
+            for share in shares:
+                name = language_tags.name(share.name) if title == "Language" else share.name
+                parts = (share.guardians, share.usable, share.verified, share.stopped, share.reached, share.replied)
+                table.add_row(name, *(str(part or "") for part in parts))
+            out.print(table)
+        for missed in found.unreached:
+            turn = f"task {missed.task}" if missed.task else "nobody was asked"
+            note(out, "Not reached:", f"{missed.name} ({missed.language}): {missed.why} Whose turn: {turn}.", "yellow")
 
     run(command)
 
