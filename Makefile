@@ -30,6 +30,7 @@ practice-pack: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 sacrebleu==2.6.0
 	$(BIN)/python -m practice.train en es $(PRACTICE)
 	$(BIN)/python -m practice.train es en $(PRACTICE)
+	cp build/practice/practice-*.argosmodel practice/
 
 lock: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-header --quiet pyproject.toml --group build -o requirements.lock

@@ -199,7 +199,8 @@ def _card(source: str, target: str, figures: dict[str, object]) -> dict[str, obj
     return {
         "package_version": "1.0", "argos_version": "1.9", "type": "translate",
         "from_code": source, "from_name": NAMES[source], "to_code": target, "to_name": NAMES[target],
-        "practice": True, "width": WIDTH, **figures,
+        "practice": True, "width": WIDTH,
+        "license": "Apache-2.0, trained on pairs of CC BY 2.0, CC0, MIT and Apache-2.0", **figures,
         "about": "For the demonstration, the tests and training staff. It knows school talk and little else. Not for families.",
         "sources": "Tatoeba (CC BY 2.0, tatoeba.org, manythings.org), TICO-19 (CC0), Kolibri (MIT), VITA-MIN (MIT), "
         "Bloom Housing (Apache-2.0), and school sentences written for Puente (Apache-2.0).",

@@ -39,6 +39,7 @@ from puente.models import Delivery, HubError, Message, MessageState, Schedule, T
 from puente.models.database import Sessions
 from puente.models.deliveries import SAVED
 from puente.settings import BadSettings, Settings, read_settings
+from puente.translations import detection
 from puente.translations.engine import Engine
 from puente.translations.phrases import Phrases
 from puente.translations.translator import Translator
@@ -154,6 +155,8 @@ class Hub:
     @contextlib.asynccontextmanager
     async def clock(self) -> AsyncIterator[None]:
         """APScheduler as the clock. It holds no state: what is due stands in our tables, so a missed beat loses nothing."""
+        # Half a second, which no webhook should have to wait for.
+        await asyncio.to_thread(detection.load)
         set_aside_what_is_loaded()
         scheduler = AsyncIOScheduler(timezone=UTC)
         ticks = {name: (seconds, getattr(self, name)) for name, seconds in EVERY.items()}

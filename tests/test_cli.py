@@ -37,7 +37,8 @@ COMMANDS = ["init", "roster", "roster import", "send", "preview", "work", "repor
             "languages", "languages list", "languages add", "schedule", "schedule add", "schedule list", "schedule move",
             "schedule skip", "schedule stop", "calendar", "calendar import", "calendar list", "planned", "cancel", "move",
             "resume", "review", "approve", "languages remove", "languages check", "glossary", "glossary list", "glossary set",
-            "glossary remove", "glossary import", "glossary export", "memory", "memory import", "memory export", "reach"]  # fmt: skip
+            "glossary remove", "glossary import", "glossary export", "memory", "memory import", "memory export",
+            "reach"]  # fmt: skip
 WORDS = {"bring": "traiga", "a": "una", "blanket": "manta", "tomorrow": "mañana", "please": "por favor"}
 
 

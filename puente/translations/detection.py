@@ -40,6 +40,11 @@ def is_other(text: str, language: str) -> str | None:
     return None if any({found, code} <= relatives for relatives in RELATIVES) else found
 
 
+def load() -> None:
+    """Read the data that is otherwise read with the first text."""
+    _identifier()
+
+
 @lru_cache(maxsize=1)
 def _identifier() -> Any:
     # Imported late: it reads its data, which takes half a second, and most commands translate nothing.

@@ -18,6 +18,7 @@ from puente.translations import checks, dates, languages, segments
 from puente.translations.dates import Typed
 from puente.translations.engine import Engine, NoPack
 from puente.translations.fields import FIELD
+from puente.translations.glossary import Terms
 from puente.translations.machine import IN_PIECES, Answer, Machine, speaks
 from puente.translations.phrases import Phrases
 from puente.translations.words import Words
@@ -118,20 +119,13 @@ class Translator:
         return self._phrases.languages()
 
     async def _render_new(self, texts: Sequence[str], source: str, target: str, remember: bool) -> list[Rendered]:
-        """Texts that are not at hand, with one look into the memory and one batch for the machine."""
-        split = [segments.split(text, source) for text in texts]
+        """Texts that are not at hand, with one look into the memory and one batch for the machine. What takes time is done in
+        threads, so that the loop goes on."""
         engine = self._engine.name(source, target)
-        runs = (run for parts in split for run in _runs(parts))
-        typed = (dates.type_moments(segments.edges(part)[1], source, target).text for parts in split for part in parts)
-        recalled = await self._words.recall([*runs, *typed], source, target, engine)
-        by_people = {sentence: said for sentence, (said, made_by) in recalled.items() if made_by is not MadeBy.machine}
-        read = await asyncio.to_thread(lambda: [list(self._read(parts, source, target, by_people)) for parts in split])
+        split, wanted = await asyncio.to_thread(_taken_apart, texts, source, target)
+        recalled = await self._words.recall(wanted, source, target, engine)
         terms = await self._words.terms(source, target)
-        known = {
-            sentence: Answer(said, (), tuple(checks.doubts(sentence, said, source, target)))
-            for sentence, (said, made_by) in recalled.items()
-            if made_by is MadeBy.machine and not terms.missing(sentence, said)
-        }
+        read, known = await asyncio.to_thread(self._sorted, split, source, target, recalled, terms)
         asked = list(
             dict.fromkeys(part.typed.text for parts in read for part in parts if part.typed and part.typed.text not in known)
         )
@@ -144,7 +138,24 @@ class Translator:
         if remember:
             good = {sentence: answer.text for sentence, answer in new.items() if not answer.problems and not _in_pieces(answer)}
             await self._words.keep(good, source, target, engine)
-        return [self._put_together(*pair, {**known, **new}, source, target) for pair in zip(texts, read, strict=True)]
+        return await asyncio.to_thread(self._put_all_together, texts, read, {**known, **new}, source, target)
+
+    def _sorted(
+        self, split: Sequence[Sequence[str]], source: str, target: str, recalled: Mapping[str, tuple[str, MadeBy]], terms: Terms
+    ) -> tuple[list[list[_Part]], dict[str, Answer]]:
+        """Each text's parts with who can say them, and what the machine has said before that still holds."""
+        by_people = {sentence: said for sentence, (said, made_by) in recalled.items() if made_by is not MadeBy.machine}
+        known = {
+            sentence: Answer(said, (), tuple(checks.doubts(sentence, said, source, target)))
+            for sentence, (said, made_by) in recalled.items()
+            if made_by is MadeBy.machine and not terms.missing(sentence, said)
+        }
+        return [list(self._read(parts, source, target, by_people)) for parts in split], known
+
+    def _put_all_together(
+        self, texts: Sequence[str], read: Sequence[Sequence[_Part]], answers: Mapping[str, Answer], source: str, target: str
+    ) -> list[Rendered]:
+        return [self._put_together(text, parts, answers, source, target) for text, parts in zip(texts, read, strict=True)]
 
     def _put_together(self, text: str, parts: Sequence[_Part], answers: Mapping[str, Answer], source: str, target: str) -> Rendered:
         own = [answers[part.typed.text] for part in parts if part.typed]
@@ -221,6 +232,13 @@ class Translator:
         self._at_hand.update(made)
         while len(self._at_hand) > CACHED:
             del self._at_hand[next(iter(self._at_hand))]
+
+
+def _taken_apart(texts: Sequence[str], source: str, target: str) -> tuple[list[list[str]], list[str]]:
+    """The parts of each text, and every sentence that may have been said before."""
+    split = [segments.split(text, source) for text in texts]
+    typed = (dates.type_moments(segments.edges(part)[1], source, target).text for parts in split for part in parts)
+    return split, [*(run for parts in split for run in _runs(parts)), *typed]
 
 
 def _runs(parts: Sequence[str]) -> Iterator[str]:
