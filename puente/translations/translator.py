@@ -100,7 +100,7 @@ class Translator:
             answers = await self._machine.say(asked, target, source, await self._words.terms(target, source))
         except HubError:
             return None
-        return self._join(parts, {sentence: answer.text for sentence, answer in answers.items()}, target, source)
+        return self._join(parts, answers, target, source)
 
     def look_again(self) -> None:
         """Somebody has just corrected a translation or changed the glossary."""
@@ -126,9 +126,8 @@ class Translator:
         recalled = await self._words.recall(wanted, source, target, engine)
         terms = await self._words.terms(source, target)
         read, known = await asyncio.to_thread(self._sorted, split, source, target, recalled, terms)
-        asked = list(
-            dict.fromkeys(part.typed.text for parts in read for part in parts if part.typed and part.typed.text not in known)
-        )
+        typed = (part.typed.text for parts in read for part in parts if part.typed)
+        asked = [sentence for sentence in dict.fromkeys(typed) if sentence not in known]
         try:
             if asked and not self._engine.can(source, target):
                 raise NoPack(source, target)
@@ -162,7 +161,7 @@ class Translator:
         if problems := _once(problem for answer in own for problem in answer.problems):
             return Rendered("", MadeBy.nobody, problems, Grade.refused)
         made_by = _maker(parts)
-        said = self._join(parts, {sentence: answer.text for sentence, answer in answers.items()}, source, target)
+        said = self._join(parts, answers, source, target)
         if made_by is not MadeBy.machine:
             return Rendered(said, made_by, (), Grade.good if any(part.draft for part in parts) else Grade.sure)
         wrong = (f"“{day}” is another day of the week." for day in dates.wrong_weekdays(text, source))
@@ -213,11 +212,11 @@ class Translator:
         said = part.text.replace("{date}", "{on_1}").replace("{time}", "{at_1}")
         return replace(part, before=before, after=after, text=self._written(typed, said, target))
 
-    def _join(self, parts: Sequence[_Part], answers: Mapping[str, str], source: str, target: str) -> str:
+    def _join(self, parts: Sequence[_Part], answers: Mapping[str, Answer], source: str, target: str) -> str:
         text = ""
         spaced = [languages.written(language)[1] not in UNSPACED for language in (source, target)]
         for part in parts:
-            words = self._written(part.typed, answers[part.typed.text], target) if part.typed else part.text
+            words = self._written(part.typed, answers[part.typed.text].text, target) if part.typed else part.text
             if spaced == [False, True] and text and not text[-1].isspace() and words.strip():
                 text += " "
             if spaced == [True, False] and text.endswith(("。 ", "！ ", "？ ")):
