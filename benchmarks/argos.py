@@ -44,6 +44,7 @@ def _argos(pack: Path, home: Path) -> Any:
     (packages / pack.name).symlink_to(pack)
     minisbd, models = ModuleType("minisbd"), ModuleType("minisbd.models")
     minisbd.SBDetect, minisbd.models = _Sentences, models  # type: ignore[attr-defined]
+    models.list_models = lambda: [pack.name.split("-")[1].split("_")[0]]  # type: ignore[attr-defined]
     sys.modules |= {"minisbd": minisbd, "minisbd.models": models, "stanza": ModuleType("stanza")}
     from argostranslate import translate
 

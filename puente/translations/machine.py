@@ -38,17 +38,18 @@ class Machine:
     async def say(self, sentences: Sequence[str], source: str, target: str, terms: Terms) -> dict[str, Answer]:
         """The best answer for each sentence, in as few batches as there are ways of asking."""
         asked = _Asked(list(dict.fromkeys(sentences)), source, target, terms)
-        asked.look_up()
+        await asyncio.to_thread(asked.look_up)
         for form, hides_terms in _WAYS:
             marked = await asyncio.to_thread(asked.marked, form, hides_terms)
             if marked:
                 texts = [mark.text for mark in marked.values()]
                 said = [[answer] for answer in await self._engine.translate(texts, source, target)]
                 await asyncio.to_thread(asked.weigh, marked, said)
-            if lost := {sentence: mark for sentence, mark in marked.items() if sentence in asked.open()}:
+            still_open = set(asked.open())
+            if lost := {sentence: mark for sentence, mark in marked.items() if sentence in still_open}:
                 texts = [mark.text for mark in lost.values()]
                 await asyncio.to_thread(asked.weigh, lost, await self._engine.alternatives(texts, source, target))
-        if misnamed := asked.misnamed():
+        if misnamed := await asyncio.to_thread(asked.misnamed):
             # With its names hidden too, whatever the machine would make of them.
             texts = [mark.text for mark in misnamed.values()]
             said = [[answer] for answer in await self._engine.translate(texts, source, target)]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from puente.models import Grade, HubError, MadeBy
 from puente.translations import checks, dates, languages, segments
 from puente.translations.dates import Typed
-from puente.translations.engine import Engine, NoPack
+from puente.translations.engine import Engine
 from puente.translations.fields import FIELD
 from puente.translations.glossary import Terms
 from puente.translations.machine import IN_PIECES, Answer, Machine, speaks
@@ -84,10 +84,11 @@ class Translator:
             self._at_hand.clear()
         keys = {text: (text, source, target, self._engine.name(source, target)) for text in texts}
         new = [text for text, key in keys.items() if key not in self._at_hand]
-        made = dict(zip(new, await self._render_new(new, source, target, remember), strict=True)) if new else {}
+        rendered, failed = await self._render_new(new, source, target, remember) if new else ([], False)
+        made = dict(zip(new, rendered, strict=True))
         answers = [made.get(text) or self._at_hand[keys[text]] for text in texts]
-        if remember:
-            self._keep_at_hand({keys[text]: rendered for text, rendered in made.items() if rendered.grade is not Grade.refused})
+        if remember and not failed:
+            self._keep_at_hand({keys[text]: rendered for text, rendered in made.items()})
         return answers
 
     async def back(self, text: str, source: str, target: str) -> str | None:
@@ -118,9 +119,9 @@ class Translator:
         """The languages that the catalogue is written in."""
         return self._phrases.languages()
 
-    async def _render_new(self, texts: Sequence[str], source: str, target: str, remember: bool) -> list[Rendered]:
-        """Texts that are not at hand, with one look into the memory and one batch for the machine. What takes time is done in
-        threads, so that the loop goes on."""
+    async def _render_new(self, texts: Sequence[str], source: str, target: str, remember: bool) -> tuple[list[Rendered], bool]:
+        """Texts that are not at hand, with one look into the memory and one batch for the machine, and whether that failed. What
+        takes time is done in threads, so that the loop goes on."""
         engine = self._engine.name(source, target)
         split, wanted = await asyncio.to_thread(_taken_apart, texts, source, target)
         recalled = await self._words.recall(wanted, source, target, engine)
@@ -128,16 +129,15 @@ class Translator:
         read, known = await asyncio.to_thread(self._sorted, split, source, target, recalled, terms)
         typed = (part.typed.text for parts in read for part in parts if part.typed)
         asked = [sentence for sentence in dict.fromkeys(typed) if sentence not in known]
+        failed = False
         try:
-            if asked and not self._engine.can(source, target):
-                raise NoPack(source, target)
             new = await self._machine.say(asked, source, target, terms) if asked else {}
         except HubError as error:
-            new = {sentence: Answer("", (str(error),)) for sentence in asked}
+            new, failed = {sentence: Answer("", (str(error),)) for sentence in asked}, True
         if remember:
             good = {sentence: answer.text for sentence, answer in new.items() if not answer.problems and not _in_pieces(answer)}
             await self._words.keep(good, source, target, engine)
-        return await asyncio.to_thread(self._put_all_together, texts, read, {**known, **new}, source, target)
+        return await asyncio.to_thread(self._put_all_together, texts, read, {**known, **new}, source, target), failed
 
     def _sorted(
         self, split: Sequence[Sequence[str]], source: str, target: str, recalled: Mapping[str, tuple[str, MadeBy]], terms: Terms
