@@ -41,6 +41,7 @@ from puente.models import (
     Message,
     MessageState,
     Person,
+    Rendering,
     State,
     Student,
     Task,
@@ -175,7 +176,7 @@ async def free_text(hub: Hub) -> None:
         "A text that nobody has translated before",
         "Spanish families read what the practice pack makes of it, named as a machine's. What no pack can say waits for a person.",
     )
-    await _send(hub, Kind.announcement, "The book fair needs two parents on Friday. Can you help?", "school", {}, show=2)
+    await _send(hub, Kind.announcement, "Tomorrow we will visit the library. Please send the books back.", "school", {}, show=2)
 
 
 async def notice(hub: Hub) -> None:
@@ -185,10 +186,16 @@ async def notice(hub: Hub) -> None:
     console.print(Panel(Text(text), title="Ms. Ortiz writes", title_align="left", border_style="green", width=90))
     message_id = await _write(hub, Kind.notice, text, "group:3B", {})
     await _carry_out(hub, message_id, show=1)
+    async with hub.sessions() as session:
+        machine = await session.scalar(
+            select(col(Rendering.text)).where(col(Rendering.message_id) == message_id, col(Rendering.language) == "es")
+        )
+    console.print(Panel(Text(f"{machine}"), title="The machine's Spanish, which nobody has got", title_align="left", width=90))
+    better = "Puede venir a la reunión sobre el plan de aprendizaje de su hijo o hija, y puede traer a alguien."
     async with hub.sessions.begin() as session:
         reviewer = await linking.find_person(session, TEACHER)
-        await composing.approve(session, message_id, "es", hub.school, hub.now(), reviewer.id)
-    console.print("[bold]A reviewer reads the Spanish, and approves it.[/]")
+        await composing.supply(session, message_id, "es", better, hub.school, hub.now(), reviewer.id)
+    console.print("[bold]A reviewer writes it as it should be. It goes out, and is remembered for ever.[/]")
     await hub.work(until_idle=True)
     _show([shown for shown in _one_per_language(await _texts(hub, message_id)) if shown.language == "es"])
 

@@ -21,7 +21,14 @@ def test_the_demonstration_runs_to_its_end_and_shows_the_main_job(tmp_path: Path
         check=False,
     )
     assert done.returncode == 0, done.stderr[-500:]
-    for shown in ("45 students, 78 guardians", "Usted puede ayudar", "Thank you, teacher.", "What to type next"):
+    for shown in (
+        "45 students, 78 guardians",
+        "Usted puede ayudar",
+        "Thank you, teacher.",
+        "What to type next",
+        "practice pack",
+        "My son read the book",
+    ):
         assert shown in done.stdout
     assert "Waiting for a person's translation: Dari, Kinyarwanda, Navajo, Swahili." in done.stdout
     assert (tmp_path / "demo.db").exists()
