@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
-from puente.models import Contact, Delivery, Kind, Message, Person, State, database
+from puente.models import Contact, Delivery, Grade, Kind, MadeBy, Message, Person, Rendering, State, database
 from puente.models.database import BadDatabaseUrl, NotReady
 
 AT = datetime(2026, 11, 2, 15, 0, tzinfo=UTC)
@@ -105,3 +105,44 @@ async def test_a_failed_statement_does_not_quote_what_it_was_given(database_url:
 def test_a_wrong_url_is_one_sentence(url: str) -> None:
     with pytest.raises(BadDatabaseUrl, match="PUENTE_DATABASE_URL must read like"):
         database.open_engine(url)
+
+
+async def test_renderings_of_the_version_before_get_their_grades(database_url: str) -> None:
+    engine = database.open_engine(database_url)
+    await database.upgrade(engine, "0002")
+    message = "INSERT INTO message (id, kind, text, fields, language, audience, state, created_at, send_at)"
+    row = (
+        "INSERT INTO rendering (message_id, language, text, made_by, problems, made_at) VALUES (1, :language, 'x', :by, '[]', :at)"
+    )
+    at = AT if engine.dialect.name == "postgresql" else AT.replace(tzinfo=None)
+    async with engine.begin() as connection:
+        values = "VALUES (1, 'announcement', 'x', '{}', 'en', '{}', 'released', :at, :at)"
+        await connection.execute(text(f"{message} {values}"), {"at": at})
+        for language, by in (("en", "author"), ("es", "machine"), ("vi", "nobody"), ("ar", "phrase")):
+            await connection.execute(text(row), {"language": language, "by": by, "at": at})
+    await database.upgrade(engine)
+    async with engine.connect() as connection:
+        graded = await connection.execute(text("SELECT language, grade, waits FROM rendering"))
+        assert {row[0]: (row[1], bool(row[2])) for row in graded} == {
+            "en": ("sure", False),
+            "es": ("good", False),
+            "vi": ("refused", False),
+            "ar": ("sure", False),
+        }
+        assert await connection.scalar(text("SELECT version FROM words_version")) == 0
+    await database.downgrade(engine, "0002")
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM rendering")) == 4
+    await engine.dispose()
+
+
+async def test_what_waits_for_a_reviewer_does_not_go_out_unread_after_a_downgrade(database_url: str) -> None:
+    engine = await filled(database_url)
+    async with database.open_sessions(engine).begin() as session:
+        waiting = {"made_by": MadeBy.machine, "grade": Grade.good, "waits": True, "made_at": AT}
+        session.add(Rendering(message_id=1, language="es", text="Hola", **waiting))
+    await database.downgrade(engine, "0002")
+    async with engine.connect() as connection:
+        (row,) = (await connection.execute(text("SELECT text, made_by FROM rendering"))).all()
+    assert tuple(row) == ("", "nobody")
+    await engine.dispose()
