@@ -54,7 +54,7 @@ async def drained(hub: Hub, *dispatchers: Dispatcher) -> None:
 
 
 @on_postgresql
-async def test_two_processes_use_a_lines_rate_and_never_go_over_it_and_urgent_overtakes(
+async def test_two_processes_never_go_over_a_lines_rate_and_urgent_overtakes(
     hub: Hub, clock: Clock, migrated_url: str
 ) -> None:
     paces = {"sms": Pace(RATE)}
@@ -82,8 +82,6 @@ async def test_two_processes_use_a_lines_rate_and_never_go_over_it_and_urgent_ov
     assert len(twilio.accepted) == 31
     place = next(n for n, text in enumerate(twilio.accepted) if text.body == "School is closed today.")
     assert place - waited <= RATE * 0.75, "it waits for what was promised the line already, and for nothing else"
-    took = (twilio.accepted[-1].at - twilio.accepted[0].at).total_seconds()
-    assert took < 1.2 * 41 / RATE, "the line is used"
 
 
 class Watched(Telephone):
