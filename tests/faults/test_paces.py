@@ -54,9 +54,7 @@ async def drained(hub: Hub, *dispatchers: Dispatcher) -> None:
 
 
 @on_postgresql
-async def test_two_processes_never_go_over_a_lines_rate_and_urgent_overtakes(
-    hub: Hub, clock: Clock, migrated_url: str
-) -> None:
+async def test_two_processes_never_go_over_a_lines_rate_and_urgent_overtakes(hub: Hub, clock: Clock, migrated_url: str) -> None:
     paces = {"sms": Pace(RATE)}
     for person in ("ana", "bao", "carol", "elif"):
         await hub.mark(person, introduced_at=NOON)
