@@ -31,6 +31,7 @@ from benchmarks import figures
 from benchmarks.figures import Clock, Figures, Goal
 from practice import pairs
 from puente.models import MadeBy
+from puente.translations import segments
 from puente.translations.engine import Engine
 from puente.translations.phrases import Phrases
 from puente.translations.translator import Rendered, Translator
@@ -189,14 +190,10 @@ async def _broadcasts(folder: Path, texts: Sequence[str]) -> Figures:
     translator = await _open(folder, LANGUAGES)
     with Clock() as batches:
         for language in LANGUAGES:
-            await translator._engine.translate(_sentences(text), SOURCE, language)
+            await translator._engine.translate(segments.sentences(text, SOURCE), SOURCE, language)
     with Clock() as together:
         await asyncio.gather(*(translator.render(text, SOURCE, language) for language in LANGUAGES))
     return taken | {"twenty": together.seconds, "batches": batches.seconds}
-
-
-def _sentences(text: str) -> list[str]:
-    return [sentence for sentence in text.replace("? ", "?\n").replace(". ", ".\n").splitlines() if sentence]
 
 
 def _copy(folder: Path, language: str) -> None:

@@ -324,8 +324,11 @@ async def _waiting(session: AsyncSession) -> list[dict[str, Any]]:
 
 async def _shown(session: AsyncSession, task: Task, message: Message, rendering: Rendering) -> dict[str, Any]:
     between = message.language, rendering.language
-    sentences = [part for part in segments.split(message.text, message.language) if part.strip()]
-    alike = [near for sentence in sentences for near in await memory.near(session, sentence, *between)]
+    alike = [
+        near
+        for sentence in segments.sentences(message.text, message.language)
+        for near in await memory.near(session, sentence, *between)
+    ]
     terms = (await glossary.terms(session, *(language_tags.base(tag) for tag in between))).find(message.text)
     return {
         "message": message.id, "language": rendering.language, "kind": message.kind.value, "grade": rendering.grade.value,

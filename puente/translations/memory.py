@@ -124,15 +124,15 @@ async def bump(session: AsyncSession) -> None:
 
 
 def pairs(text: str, translation: str, source: str, target: str) -> list[tuple[str, str]]:
-    """The sentences of a text, each with its translation, where both have as many; otherwise the text as one."""
-    before, after = (
-        [part for part in segments.split(whole, language) if part.strip()]
-        for whole, language in ((text, source), (translation, target))
-    )
-    whole = [(text.strip(), translation.strip())]
-    paired = list(zip(before, after, strict=False))
-    fits = len(before) == len(after) and all(same_fields(*pair) for pair in paired)
-    return paired if fits else whole
+    """What is worth remembering of a translation: each sentence with its own where both have as many, otherwise the text as one.
+
+    Nothing, where the text's fields stand in it less or more often: a person may name a child once for twice, and is not corrected.
+    """
+    before, after = segments.sentences(text, source), segments.sentences(translation, target)
+    paired, whole = list(zip(before, after, strict=False)), (text.strip(), translation.strip())
+    if len(before) == len(after) and all(same_fields(*pair) for pair in paired):
+        return paired
+    return [whole] if same_fields(*whole) else []
 
 
 def key_of(sentence: str) -> str:

@@ -51,6 +51,17 @@ def split(text: str, language: str) -> list[str]:
     return [part for line in _LINE_BREAK.split(text) for sentence in _sentences(line, language) for part in _trim(sentence) if part]
 
 
+def sentences(text: str, language: str) -> list[str]:
+    """The sentences of a text, without what stands between them."""
+    return [part for part in split(text, language) if part.strip()]
+
+
+def without_accents(text: str) -> str:
+    """In lower case, and without the marks on its letters, as families type."""
+    letters = unicodedata.normalize("NFD", text.casefold())
+    return unicodedata.normalize("NFC", "".join(letter for letter in letters if unicodedata.category(letter) != "Mn"))
+
+
 def normal(sentence: str) -> str:
     """The sentence as it is compared with others: how its letters are coded and spaced makes no difference."""
     return " ".join(unicodedata.normalize("NFC", sentence).split())

@@ -102,6 +102,13 @@ async def test_a_correction_goes_out_instead_and_is_remembered_for_ever(hub: Hub
         await approve(hub, message_id)
 
 
+async def test_a_translation_that_names_the_child_once_for_twice_is_taken_and_not_remembered(hub: Hub) -> None:
+    message_id = await hub.send("{child} is late when {child} is sick.", "guardian:bao", kind=Kind.notice)
+    assert await supply(hub, message_id, "{child} đến trễ khi bị bệnh.", "vi") == 1
+    async with hub.sessions() as session:
+        assert await memory.count(session) == {}
+
+
 async def test_an_emergency_leaves_at_once_with_english_beneath_and_is_looked_at_afterwards(hub: Hub) -> None:
     message_id = await hub.send(LATE, "guardian:ana", kind=Kind.urgent)
     english = PHRASES.say(wording.SAME_IN_ENGLISH, "es")
