@@ -21,7 +21,7 @@ from puente.bot import inbox
 from puente.messaging.wording import Says
 from puente.models import HubError, Task, TaskKind, TelegramUpdate, database
 from puente.models.database import Sessions
-from puente.translations.phrases import WRITTEN_IN
+from puente.translations.phrases import SPOKEN
 
 log = structlog.get_logger()
 
@@ -71,7 +71,7 @@ class Listening:
     async def tell_commands(self, translator: Says) -> None:
         """Show what can be asked of the bot, in each language that we speak. Without it families write the words instead."""
         try:
-            for tag in ("en", *WRITTEN_IN):
+            for tag in SPOKEN:
                 said = [BotCommand(command=name, description=translator.say(phrase, tag) or phrase) for name, phrase in COMMANDS]
                 # Telegram knows languages by two letters; English is for everybody else.
                 await self.bot.set_my_commands(said, language_code=None if tag == "en" else tag.split("-")[0])

@@ -324,12 +324,8 @@ async def _waiting(session: AsyncSession) -> list[dict[str, Any]]:
 
 async def _shown(session: AsyncSession, task: Task, message: Message, rendering: Rendering) -> dict[str, Any]:
     between = message.language, rendering.language
-    alike = [
-        near
-        for sentence in segments.sentences(message.text, message.language)
-        for near in await memory.near(session, sentence, *between)
-    ]
-    terms = (await glossary.terms(session, *(language_tags.base(tag) for tag in between))).find(message.text)
+    alike = await memory.near(session, segments.sentences(message.text, message.language), *between)
+    terms = (await glossary.terms(session, *between)).find(message.text)
     return {
         "message": message.id, "language": rendering.language, "kind": message.kind.value, "grade": rendering.grade.value,
         "text": message.text, "translation": rendering.text, "back": rendering.back, "reasons": [task.reason, *rendering.problems],

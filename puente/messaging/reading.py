@@ -19,7 +19,7 @@ from puente.messaging.channels.base import Heard
 from puente.messaging.composing import Draft
 from puente.models import Contact, Delivery, Kind, Message, MessageState, Person, State
 from puente.translations import detection, languages
-from puente.translations.phrases import WRITTEN_IN
+from puente.translations.phrases import SPOKEN
 
 log = structlog.get_logger()
 
@@ -74,7 +74,7 @@ async def ask_if_other(session: AsyncSession, heard: Heard, contact: Contact) ->
     """The language that a text is surely in, where that is another than its writer's: they are asked, in both, once a month."""
     person = await session.get_one(Person, contact.person_id)
     other = detection.is_other(heard.text, person.language)
-    tag = next((tag for tag in ("en", *WRITTEN_IN) if other and languages.same(tag, other)), None)
+    tag = next((tag for tag in SPOKEN if other and languages.same(tag, other)), None)
     if tag is None:
         return other
     draft = Draft(
@@ -84,7 +84,7 @@ async def ask_if_other(session: AsyncSession, heard: Heard, contact: Contact) ->
         audience=audiences.only(f"contact:{contact.id}"),
         origin=f"language:{contact.id}:{tag}:{heard.at:%Y-%m}",
     )
-    if not contact.stopped_at and any(languages.same(tag, person.language) for tag in ("en", *WRITTEN_IN)):
+    if not contact.stopped_at and any(languages.same(tag, person.language) for tag in SPOKEN):
         await composing.write_new(session, draft, heard.at, state=MessageState.ready)
     return other
 
@@ -92,7 +92,7 @@ async def ask_if_other(session: AsyncSession, heard: Heard, contact: Contact) ->
 @lru_cache(maxsize=1)
 def own_names() -> tuple[tuple[str, str], ...]:
     """The languages that we speak by heart, each with the name that its speakers give it."""
-    return tuple((tag, _own_name(tag)) for tag in ("en", *WRITTEN_IN))
+    return tuple((tag, _own_name(tag)) for tag in SPOKEN)
 
 
 async def _offered(session: AsyncSession, contact: Contact) -> str | None:
@@ -141,7 +141,7 @@ def _asking() -> frozenset[str]:
 def _named() -> dict[str, str]:
     """From a language's name, folded, to its tag: in itself, in English, and in Spanish. A name of two languages names neither."""
     found: dict[str, set[str]] = {}
-    for tag in ("en", *WRITTEN_IN):
+    for tag in SPOKEN:
         for name in _names(tag):
             found.setdefault(consent.folded(name), set()).add(tag)
     return {name: tags.pop() for name, tags in found.items() if len(tags) == 1 and name}

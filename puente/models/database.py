@@ -66,6 +66,27 @@ async def add_all_once(session: AsyncSession, rows: Sequence[SQLModel]) -> None:
         await session.execute(statement, [row.model_dump(exclude={"id"}) for row in rows])
 
 
+async def put_all(
+    session: AsyncSession, rows: Sequence[SQLModel], unique: Sequence[str], *, only: ColumnElement[bool] | None = None
+) -> None:
+    """Add rows of one table, each in the place of the one that has the same `unique` columns; the last of several rows counts.
+
+    With `only`, no row is replaced but one that it is true of.
+    """
+    if not rows:
+        return
+    table = type(rows[0])
+    statement = insert_once(session, table)
+    given = {tuple(getattr(row, name) for name in unique): row.model_dump(exclude={"id"}) for row in rows}
+    columns = [name for name in table.model_fields if name != "id" and name not in unique]
+    statement = statement.on_conflict_do_update(
+        index_elements=list(unique),
+        set_={name: statement.excluded[name] for name in columns},
+        where=only,
+    )
+    await session.execute(statement, list(given.values()))
+
+
 def padded(keys: Sequence[Key]) -> list[Key]:
     """The keys, and the last again up to a power of two: a list of each length would be a statement of its own, planned anew."""
     return [*keys, *list(keys[-1:]) * ((1 << max(len(keys) - 1, 0).bit_length()) - len(keys))]

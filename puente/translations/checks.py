@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 
-from puente.translations import days, detection, languages
+from puente.translations import days, detection, languages, segments
 from puente.translations.fields import FIELD
 from puente.translations.languages import ENGLISH
 from puente.translations.segments import EMOJI, LINK, PROTECTED, THING
@@ -324,8 +324,7 @@ def _affirmed(text: str) -> str:
 
 
 def _folded(word: str) -> str:
-    letters = unicodedata.normalize("NFD", word.casefold())
-    return "".join(letter for letter in letters if unicodedata.category(letter) != "Mn").removesuffix("'s").removesuffix("’s")
+    return segments.without_accents(word).removesuffix("'s").removesuffix("’s")
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente.models import HubError, Term, database
-from puente.translations import languages, memory
+from puente.translations import languages, memory, segments
 
 HERE = Path(__file__).parent / "glossary"
 STARTER_LANGUAGE = "en"
@@ -77,11 +77,9 @@ class Terms:
 
 def says(text: str, term: str) -> bool:
     """Whether a text says a term, in any of its forms: each of its words must begin as the term's do, in their order."""
-    place, folded = 0, _fold(text)
-    for word in _fold(term).split():
-        kept = (
-            word if len(word) <= ENDING or (not word.isascii() and not _has_endings(word)) else word[: max(ENDING, len(word) - 2)]
-        )
+    place, folded = 0, segments.without_accents(text)
+    for word in segments.without_accents(term).split():
+        kept = word[: max(ENDING, len(word) - 2)] if _has_endings(word) else word
         found = folded.find(kept, place)
         if found < 0:
             return False
@@ -108,9 +106,7 @@ def starter(target: str) -> tuple[Entry, ...]:
 
 async def terms(session: AsyncSession, source: str, target: str) -> Terms:
     """What holds between two languages: the school's own terms, and the starter glossary for the rest."""
-    rows = await session.scalars(
-        select(Term).where(col(Term.source_language) == languages.base(source), col(Term.target_language) == languages.base(target))
-    )
+    rows = await session.scalars(select(Term).where(memory.between(Term, source, target)))
     ours = [Entry(row.term, row.translation, row.enforced) for row in rows]
     given = starter(target) if languages.base(source) == STARTER_LANGUAGE else ()
     # The later of two with the same key stays.
@@ -123,10 +119,7 @@ async def put(
     """Enter terms, or change them. Returns how many that were."""
     rows = [_row(entry, source, target, at, by) for entry in entries]
     if rows:
-        statement = database.insert_once(session, Term)
-        new = {name: statement.excluded[name] for name in ("term", "translation", "enforced", "added_by", "added_at")}
-        statement = statement.on_conflict_do_update(index_elements=["source_language", "target_language", "key"], set_=new)
-        await session.execute(statement, list({row["key"]: row for row in rows}.values()))
+        await database.put_all(session, rows, memory.UNIQUE)
         await memory.bump(session)
     return len(rows)
 
@@ -134,13 +127,7 @@ async def put(
 async def remove(session: AsyncSession, term: str, source: str, target: str) -> bool:
     """Take one of the school's own terms out again. Returns whether it was there."""
     gone = await session.scalars(
-        delete(Term)
-        .where(
-            col(Term.source_language) == languages.base(source),
-            col(Term.target_language) == languages.base(target),
-            col(Term.key) == key_of(term),
-        )
-        .returning(col(Term.id))
+        delete(Term).where(memory.between(Term, source, target), col(Term.key) == key_of(term)).returning(col(Term.id))
     )
     await memory.bump(session)
     return bool(list(gone))
@@ -151,15 +138,14 @@ async def everything(session: AsyncSession) -> list[Term]:
     return list(await session.scalars(select(Term).order_by(col(Term.target_language), col(Term.key))))
 
 
-def _row(entry: Entry, source: str, target: str, at: datetime, by: int | None) -> dict[str, object]:
+def _row(entry: Entry, source: str, target: str, at: datetime, by: int | None) -> Term:
     term, translation = (" ".join(text.split()) for text in (entry.term, entry.translation))
     if not all(0 < len(text) <= LONGEST and text.isprintable() for text in (term, translation)):
         raise BadTerm(BadTerm.__doc__)
-    row = Term(
+    return Term(
         source_language=languages.base(source), target_language=languages.base(target), key=key_of(term), term=term,
         translation=translation, enforced=entry.enforced, added_by=by, added_at=at,
     )  # fmt: skip
-    return row.model_dump(exclude={"id"})
 
 
 def _rows(file: Path) -> list[dict[str, str]]:
@@ -170,8 +156,3 @@ def _rows(file: Path) -> list[dict[str, str]]:
 def _has_endings(word: str) -> bool:
     """Latin and Cyrillic words have endings; Chinese, Korean or Arabic ones are looked for as they are."""
     return all(unicodedata.name(letter, "").startswith(("LATIN", "CYRILLIC")) or not letter.isalpha() for letter in word)
-
-
-def _fold(text: str) -> str:
-    letters = unicodedata.normalize("NFD", text.casefold())
-    return unicodedata.normalize("NFC", "".join(letter for letter in letters if unicodedata.category(letter) != "Mn"))

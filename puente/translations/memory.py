@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from rapidfuzz import fuzz, process
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -26,6 +26,7 @@ from puente.translations import fields, languages, segments
 NEAR, MOST_NEAR = 70, 5  # of 100, as rapidfuzz counts what two sentences share
 LONGEST = 2_000  # letters of one remembered sentence
 MOST_COMPARED = 20_000
+UNIQUE = ("source_language", "target_language", "key")
 
 
 class NotTheSame(HubError):
@@ -50,8 +51,7 @@ async def recall(
         return {}
     rows = await session.execute(
         select(col(Memory.key), col(Memory.target), col(Memory.made_by)).where(
-            col(Memory.source_language) == languages.base(source),
-            col(Memory.target_language) == languages.base(target),
+            between(Memory, source, target),
             col(Memory.key).in_(database.padded(sorted(wanted))),
             (col(Memory.made_by) != MadeBy.machine) | (col(Memory.engine) == engine),
         )
@@ -63,9 +63,8 @@ async def recall(
 async def keep(session: AsyncSession, said: Mapping[str, str], source: str, target: str, engine: str, at: datetime) -> None:
     """Remember what an engine said, unless a person has said it."""
     rows = [_row(sentence, answer, source, target, at, made_by=MadeBy.machine, engine=engine) for sentence, answer in said.items()]
-    rows = [row for row in rows if len(row["source"]) <= LONGEST]
-    if rows:
-        await _put(session, rows, people_too=False)
+    short = [row for row in rows if len(row.source) <= LONGEST]
+    await database.put_all(session, short, UNIQUE, only=col(Memory.made_by) == MadeBy.machine)
 
 
 async def correct(
@@ -77,24 +76,24 @@ async def correct(
         raise NotTheSame(NotTheSame.__doc__)
     if said:
         rows = [_row(*pair, source, target, at, made_by=MadeBy.person, person_id=person_id) for pair in said.items()]
-        await _put(session, rows, people_too=True)
+        await database.put_all(session, rows, UNIQUE)
         await bump(session)
     return len(said)
 
 
-async def near(session: AsyncSession, sentence: str, source: str, target: str) -> list[Near]:
-    """The sentences most like this one that a person has translated, the nearest first."""
+async def near(session: AsyncSession, sentences: Iterable[str], source: str, target: str) -> list[Near]:
+    """For each of these sentences those most like it that a person has translated, the nearest first."""
     rows = await session.execute(
         select(col(Memory.source), col(Memory.target))
-        .where(
-            col(Memory.source_language) == languages.base(source),
-            col(Memory.target_language) == languages.base(target),
-            col(Memory.made_by) != MadeBy.machine,
-        )
+        .where(between(Memory, source, target), col(Memory.made_by) != MadeBy.machine)
         .order_by(col(Memory.id).desc())
         .limit(MOST_COMPARED)
     )
-    known = [(written, said) for written, said in rows if written != sentence]
+    known = [(row[0], row[1]) for row in rows]
+    return [near for sentence in sentences for near in _nearest(sentence, [pair for pair in known if pair[0] != sentence])]
+
+
+def _nearest(sentence: str, known: Sequence[tuple[str, str]]) -> list[Near]:
     found = process.extract(sentence, [written for written, _ in known], scorer=fuzz.ratio, score_cutoff=NEAR, limit=MOST_NEAR)
     return [Near(round(likeness), *known[place]) for _, likeness, place in found]
 
@@ -140,23 +139,16 @@ def key_of(sentence: str) -> str:
     return hashlib.sha256(segments.normal(sentence).encode()).hexdigest()
 
 
-def _row(sentence: str, answer: str, source: str, target: str, at: datetime, **more: Any) -> dict[str, Any]:
-    row = Memory(
+def between(table: Any, source: str, target: str) -> ColumnElement[bool]:
+    """The rows of a table of words that hold from one language to another."""
+    return (col(table.source_language) == languages.base(source)) & (col(table.target_language) == languages.base(target))
+
+
+def _row(sentence: str, answer: str, source: str, target: str, at: datetime, **more: Any) -> Memory:
+    return Memory(
         source_language=languages.base(source), target_language=languages.base(target), key=key_of(sentence), source=sentence,
         target=answer, made_at=at, **more,
     )  # fmt: skip
-    return row.model_dump(exclude={"id"})
-
-
-async def _put(session: AsyncSession, rows: Sequence[dict[str, Any]], *, people_too: bool) -> None:
-    statement = database.insert_once(session, Memory)
-    new = {name: statement.excluded[name] for name in ("source", "target", "made_by", "engine", "person_id", "made_at")}
-    statement = statement.on_conflict_do_update(
-        index_elements=["source_language", "target_language", "key"],
-        set_=new,
-        where=None if people_too else col(Memory.made_by) == MadeBy.machine,
-    )
-    await session.execute(statement, list({row["key"]: row for row in rows}.values()))
 
 
 def same_fields(sentence: str, answer: str) -> bool:

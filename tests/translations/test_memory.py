@@ -117,7 +117,7 @@ async def test_what_is_almost_the_same_is_shown_the_nearest_first(sessions: Sess
     await correct(sessions, ("Bring water to the trip.", "Traiga agua al viaje."), ("Bring water.", "Traiga agua."), ("No.", "No."))
     await correct(sessions, ("Bring water on the trip.", "Mang nước."), target="vi")
     async with sessions() as session:
-        found = await memory.near(session, "Bring water on the trip.", "en", "es-MX")
+        found = await memory.near(session, ["Bring water on the trip."], "en", "es-MX")
     assert [near.target for near in found] == ["Traiga agua al viaje."]
     assert 80 < found[0].likeness < 100
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 
-from puente.translations import languages
+from puente.translations import languages, segments
 from puente.translations.fields import FIELD
 
 ALSO = "also:"
@@ -25,8 +25,8 @@ QUESTION_MARKS = "?？؟՞"
 PLAIN_LETTERS = str.maketrans({"đ": "d", "ı": "i", "ł": "l", "ø": "o", "æ": "ae", "œ": "oe", "’": "'", "‘": "'", "ʼ": "'"})
 
 
-# The languages that somebody has written a catalogue in, beside English.
-WRITTEN_IN = tuple(sorted(file.stem for file in HERE.glob("*.po")))
+# The languages that the hub speaks by heart: English, and those that somebody has written a catalogue in.
+SPOKEN = ("en", *sorted(file.stem for file in HERE.glob("*.po")))
 
 
 class Phrases:
@@ -156,8 +156,7 @@ def _sound(sentence: str) -> str:
 
 
 def _fold(sentence: str) -> str:
-    letters = unicodedata.normalize("NFD", _sound(sentence).translate(PLAIN_LETTERS))
-    return "".join(letter for letter in letters if unicodedata.category(letter) != "Mn")
+    return segments.without_accents(_sound(sentence).translate(PLAIN_LETTERS))
 
 
 def _asks(sentence: str) -> bool:
