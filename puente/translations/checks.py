@@ -92,13 +92,24 @@ SCRIPTS = {
 
 def problems(source: str, target: str, source_language: str, target_language: str) -> list[str]:
     """Everything that speaks against sending `target` as the translation of `source`. Empty means that nothing was found."""
+    lost, senseless = weigh(source, target, source_language, target_language)
+    return [*lost, *senseless]
+
+
+def weigh(source: str, target: str, source_language: str, target_language: str) -> tuple[list[str], list[str]]:
+    """The same in two parts: what got lost or changed on the way, and what shows that the machine did not understand.
+
+    Where only something got lost it may be asked again, to say the same with everything in it. Otherwise it would only guess.
+    """
     if not target.strip() or (_words(source) and not any(letter.isalpha() for letter in target)):
-        return ["The translation is empty."] if source.strip() else []
-    return [*losses(source, target, source_language, target_language), *_nonsense(source, target, source_language, target_language)]
+        return [], ["The translation is empty."] if source.strip() else []
+    return (
+        _losses(source, target, source_language, target_language),
+        _nonsense(source, target, source_language, target_language),
+    )
 
 
-def losses(source: str, target: str, source_language: str, target_language: str) -> list[str]:
-    """What got lost or changed on the way. The machine may be asked again: it need only say the same with everything in it."""
+def _losses(source: str, target: str, source_language: str, target_language: str) -> list[str]:
     return [
         *_changed_fields(source, target),
         *_changed_links(source, target),
@@ -111,7 +122,6 @@ def losses(source: str, target: str, source_language: str, target_language: str)
 
 
 def _nonsense(source: str, target: str, source_language: str, target_language: str) -> list[str]:
-    """What shows that the machine did not understand. Asked again, it would only guess otherwise."""
     return [
         *_lost_negation(source, target, source_language, target_language),
         *_repeated(source, target),

@@ -69,6 +69,15 @@ class Terms:
             return []
         return [Wanted(*found.span(), self._entries[key_of(found[1])]) for found in self._pattern.finditer(text)]
 
+    def said_alone(self, sentence: str) -> str | None:
+        """A sentence that is nothing but one term, with its translation in the term's place; None of any other."""
+        for found in self.find(sentence):
+            before, after = sentence[: found.start], sentence[found.end :]
+            if not any(letter.isalnum() for letter in before + after):
+                said = found.entry.translation
+                return before + (said[:1].upper() + said[1:] if sentence[found.start].isupper() else said) + after
+        return None
+
     def missing(self, text: str, translation: str) -> list[Entry]:
         """The enforced terms of a text that its translation says otherwise."""
         wanted = {found.entry for found in self.find(text) if found.entry.enforced}

@@ -41,22 +41,28 @@ class Machine:
         await asyncio.to_thread(asked.look_up)
         for form, hides_terms in _WAYS:
             marked = await asyncio.to_thread(asked.marked, form, hides_terms)
-            if marked:
-                texts = [mark.text for mark in marked.values()]
-                said = [[answer] for answer in await self._engine.translate(texts, source, target)]
-                await asyncio.to_thread(asked.weigh, marked, said)
+            await self._ask(asked, marked, source, target)
             still_open = set(asked.open())
-            if lost := {sentence: mark for sentence, mark in marked.items() if sentence in still_open}:
-                texts = [mark.text for mark in lost.values()]
-                await asyncio.to_thread(asked.weigh, lost, await self._engine.alternatives(texts, source, target))
-        if misnamed := await asyncio.to_thread(asked.misnamed):
-            # With its names hidden too, whatever the machine would make of them.
-            texts = [mark.text for mark in misnamed.values()]
-            said = [[answer] for answer in await self._engine.translate(texts, source, target)]
-            await asyncio.to_thread(asked.weigh, misnamed, said)
+            lost = {sentence: mark for sentence, mark in marked.items() if sentence in still_open}
+            await self._ask(asked, lost, source, target, otherwise=True)
+        # With the names hidden too, whatever the machine would make of them.
+        await self._ask(asked, await asyncio.to_thread(asked.misnamed), source, target)
         for sentence, answer in (await self._in_pieces(asked.open(), source, target)).items():
             asked.take(sentence, answer, IN_PIECES)
         return asked.answers
+
+    async def _ask(
+        self, asked: "_Asked", marked: "dict[str, _Marked]", source: str, target: str, *, otherwise: bool = False
+    ) -> None:
+        """Have the marked sentences said, or said in other words, and weigh what comes back."""
+        if not marked:
+            return
+        texts = [mark.text for mark in marked.values()]
+        if otherwise:
+            said = await self._engine.alternatives(texts, source, target)
+        else:
+            said = [[answer] for answer in await self._engine.translate(texts, source, target)]
+        await asyncio.to_thread(asked.weigh, marked, said)
 
     async def _in_pieces(self, sentences: Sequence[str], source: str, target: str) -> dict[str, str]:
         """Translate what stands between the protected things, which then cannot get lost. Worse grammar, but nothing missing."""
@@ -81,12 +87,8 @@ class _Asked:
 
     def look_up(self) -> None:
         """What is nothing but a term of the glossary needs no machine: machines are worst at single words and headings."""
-        for sentence in self._sentences:
-            for found in self._terms.find(sentence):
-                if not any(letter.isalnum() for letter in sentence[: found.start] + sentence[found.end :]):
-                    said = found.entry.translation
-                    said = said[:1].upper() + said[1:] if sentence[found.start].isupper() else said
-                    self.answers[sentence] = Answer(sentence[: found.start] + said + sentence[found.end :])
+        alone = {sentence: said for sentence in self._sentences if (said := self._terms.said_alone(sentence))}
+        self.answers |= {sentence: Answer(said) for sentence, said in alone.items()}
 
     def open(self) -> list[str]:
         """The sentences that nothing fit to send was said for yet, and that may still be said better."""
@@ -121,9 +123,9 @@ class _Asked:
     def take(self, sentence: str, text: str, *doubts: str) -> bool:
         """Keep the answer if it is the first, or the first that may be sent. Returns whether that ends the asking."""
         between = self._source, self._target
+        lost, senseless = checks.weigh(sentence, text, *between)
         terms = [f"“{entry.term}” must be “{entry.translation}” here." for entry in self._terms.missing(sentence, text)]
-        lost = [*checks.losses(sentence, text, *between), *terms]
-        problems = (*dict.fromkeys([*checks.problems(sentence, text, *between), *terms]),)
+        problems = (*lost, *senseless, *terms)
         if not problems:
             doubts = (*doubts, *checks.doubts(sentence, text, *between))
         known = self.answers.get(sentence)
@@ -131,10 +133,9 @@ class _Asked:
         better = known is None or known.problems or not self._lost_names(sentence, text)
         if known is None or (not problems and better):
             self.answers[sentence] = Answer(text, problems, doubts)
-        if len(problems) == len(lost):
-            return not problems
-        self._given_up.add(sentence)
-        return True
+        if senseless:
+            self._given_up.add(sentence)
+        return bool(senseless) or not problems
 
 
 @dataclass(frozen=True)
@@ -206,13 +207,10 @@ def _hidden(sentence: str, terms: Terms | None, names: Sequence[str]) -> Iterato
     """What is hidden: from where to where, and what comes back in its place."""
     kept = [found.span() for found in PROTECTED.finditer(sentence)]
     yield from ((start, end, sentence[start:end]) for start, end in kept)
-    for wanted in terms.find(sentence) if terms else ():
-        if wanted.entry.enforced and not any(start < wanted.end and wanted.start < end for start, end in kept):
-            yield wanted.start, wanted.end, wanted.entry.translation
-    for name in names:
-        for found in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", sentence):
-            if not any(start < found.end() and found.start() < end for start, end in kept):
-                yield found.start(), found.end(), name
+    wanted = [found for found in terms.find(sentence) if found.entry.enforced] if terms else []
+    more = [(found.start, found.end, found.entry.translation) for found in wanted]
+    more += [(*found.span(), name) for name in names for found in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", sentence)]
+    yield from (one for one in more if not any(start < one[1] and one[0] < end for start, end in kept))
 
 
 def _bare(mark: re.Match[str]) -> str:

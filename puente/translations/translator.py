@@ -135,8 +135,10 @@ class Translator:
         except HubError as error:
             new, failed = {sentence: Answer("", (str(error),)) for sentence in asked}, True
         if remember:
-            good = {sentence: answer.text for sentence, answer in new.items() if not answer.problems and not _in_pieces(answer)}
-            await self._words.keep(good, source, target, engine)
+            said = {sentence: answer.text for sentence, answer in new.items() if _is_worth_keeping(answer)}
+            # What the glossary said is not the machine's, and is other when the glossary is.
+            said = {sentence: answer for sentence, answer in said.items() if not terms.said_alone(sentence)}
+            await self._words.keep(said, source, target, engine)
         return await asyncio.to_thread(self._put_all_together, texts, read, {**known, **new}, source, target), failed
 
     def _sorted(
@@ -181,8 +183,7 @@ class Translator:
         """The parts of a text, each with who can say it. The longest run of sentences that people have translated goes first."""
         place = 0
         while place < len(parts):
-            ends = [*[len(parts)][place:], *range(min(len(parts), place + LONGEST_PHRASE), place, -1)]
-            found = ((end, self._known("".join(parts[place:end]), source, target, by_people)) for end in ends)
+            found = ((end, self._known("".join(parts[place:end]), source, target, by_people)) for end in _ends(parts, place))
             end, part = next(((end, part) for end, part in found if part), (place + 1, None))
             yield part or self._dated(parts[place], source, target) or _unknown(parts[place], source, target)
             place = end
@@ -240,10 +241,16 @@ def _taken_apart(texts: Sequence[str], source: str, target: str) -> tuple[list[l
     return split, [*(run for parts in split for run in _runs(parts)), *typed]
 
 
+def _ends(parts: Sequence[str], place: int) -> list[int]:
+    """Where a run of sentences that begins at `place` may end, the longest first. The whole text is one, however long it is."""
+    ends = list(range(min(len(parts), place + LONGEST_PHRASE), place, -1))
+    return [len(parts), *ends] if place == 0 and len(parts) > LONGEST_PHRASE else ends
+
+
 def _runs(parts: Sequence[str]) -> Iterator[str]:
     """Every run of sentences that a person may have translated as one, and the whole text."""
     for place in range(len(parts)):
-        for end in {*[len(parts)][place:], *range(place + 1, min(len(parts), place + LONGEST_PHRASE) + 1)}:
+        for end in _ends(parts, place):
             if sentence := segments.edges("".join(parts[place:end]))[1]:
                 yield sentence
 
@@ -261,8 +268,8 @@ def _maker(parts: Sequence[_Part]) -> MadeBy:
     return next((maker for maker in (MadeBy.machine, MadeBy.phrase, MadeBy.memory) if maker in makers), MadeBy.author)
 
 
-def _in_pieces(answer: Answer) -> bool:
-    return IN_PIECES in answer.doubts
+def _is_worth_keeping(answer: Answer) -> bool:
+    return not answer.problems and IN_PIECES not in answer.doubts
 
 
 def _once(reasons: Iterable[str]) -> tuple[str, ...]:

@@ -162,3 +162,10 @@ async def test_what_says_something_else_when_it_is_translated_back_is_doubtful(s
     said = await translator(sessions, Engine(tmp_path)).render("Bring water in the trip.", "en", "es", check_back=True)
     assert said.grade is Grade.doubtful
     assert any("something else" in doubt for doubt in said.problems)
+
+
+async def test_a_heading_follows_the_glossary_when_that_changes(sessions: Sessions, packs: Counting) -> None:
+    for said in ("merienda", "refrigerio"):
+        async with sessions.begin() as session:
+            await glossary.put(session, [Entry("snack", said, False)], "en", "es", AT)
+        assert (await translator(sessions, packs).render("Snack:", "en", "es")).text == f"{said.capitalize()}:"
