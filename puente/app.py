@@ -206,14 +206,14 @@ class Hub:
             log.warning(
                 "twilio.cannot_report", missing="PUENTE_PUBLIC_URL", meaning="what arrived stays unknown, and no answer is heard"
             )
-        polling = await self._open_updates()
+        beside = await self._open_updates()
         try:
             async with self.clock():
                 await _Server(uvicorn.Config(self.site(), log_config=None, access_log=False)).serve(sockets=[door])
         finally:
-            if polling:
-                polling.cancel()
-                await asyncio.gather(polling, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
     @property
     def metrics_token(self) -> str | None:
@@ -226,15 +226,17 @@ class Hub:
         assert self.settings.telegram_token
         return hashlib.sha256(b"puente webhook " + self.settings.telegram_token.get_secret_value().encode()).hexdigest()
 
-    async def _open_updates(self) -> "asyncio.Task[None] | None":
-        """Let Telegram post to us where it can reach us, and fetch from it otherwise."""
+    async def _open_updates(self) -> "list[asyncio.Task[None]]":
+        """Let Telegram post to us where it can reach us, and fetch from it otherwise. Returns what goes on beside the clock."""
         if self.listening is None:
-            return None
-        await self.listening.tell_commands(self.translator)
+            return []
+        if self.public_url is not None:
+            await self.listening.open_webhook(f"{self.public_url}/webhooks/telegram", self.telegram_secret)
+        # A slow Telegram must not hold up the texts that wait for the clock.
+        beside = [self.listening.tell_commands(self.translator)]
         if self.public_url is None:
-            return asyncio.create_task(self.listening.poll_forever())
-        await self.listening.open_webhook(f"{self.public_url}/webhooks/telegram", self.telegram_secret)
-        return None
+            beside.append(self.listening.poll_forever())
+        return [asyncio.create_task(task) for task in beside]
 
 
 def utc_now() -> datetime:

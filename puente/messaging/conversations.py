@@ -91,11 +91,15 @@ async def hear(session: AsyncSession, heard: Heard, programs: Sequence[Program] 
     for program in programs:
         if await program.hear(session, heard, contact, answered.message if answered else None):
             return await _keep(session, heard, contact, answered, audiences.only())
-    if not await _is_staff(session, contact) and await reading.hear(session, heard, contact):
+    if await _is_staff(session, contact):
+        if answered and await _is_ambiguous(session, contact, answered):
+            return await _ask_which_family(session, heard, contact)
+        return await _pass_on(session, heard, contact, answered)
+    # A family hears from the school alone, and who wrote last is the one they mean.
+    if await reading.hear(session, heard, contact):
         return await _keep(session, heard, contact, answered, audiences.only())
-    if answered and await _is_ambiguous(session, heard, contact, answered):
-        return await _ask_which_family(session, heard, contact)
-    return await _pass_on(session, heard, contact, answered)
+    language = await reading.ask_if_other(session, heard, contact)
+    return await _pass_on(session, heard, contact, answered, language)
 
 
 async def say(session: AsyncSession, contact: Contact, phrase: str, heard: Heard, *, school: str = "") -> None:
@@ -133,7 +137,9 @@ async def _hear_wish(
     return message_id
 
 
-async def _pass_on(session: AsyncSession, heard: Heard, contact: Contact, answered: Answered | None) -> int | None:
+async def _pass_on(
+    session: AsyncSession, heard: Heard, contact: Contact, answered: Answered | None, language: str | None = None
+) -> int | None:
     """To the author of what was answered, on the channel that a family used; without one to the office; without that a task."""
     if answered and answered.message.heard_on:
         audience = audiences.only(f"contact:{answered.message.heard_on}")
@@ -143,7 +149,6 @@ async def _pass_on(session: AsyncSession, heard: Heard, contact: Contact, answer
         audience = audiences.only(f"role:{Role.office}")
     else:
         audience = audiences.only()
-    language = None if await _is_staff(session, contact) else await reading.ask_if_other(session, heard, contact)
     message_id = await _keep(session, heard, contact, answered, audience, language)
     if message_id and not audience["any"]:
         await _ask_someone(session, heard, message_id, "Nobody is named for this family's messages.", contact)
@@ -234,12 +239,10 @@ async def _only_child(session: AsyncSession, message: Message) -> int | None:
     return None
 
 
-async def _is_ambiguous(session: AsyncSession, heard: Heard, contact: Contact, answered: Answered) -> bool:
+async def _is_ambiguous(session: AsyncSession, contact: Contact, answered: Answered) -> bool:
     """A teacher to whom several families have written must say which one is meant: a guess could reach the wrong parent."""
     if answered.pointed or not answered.message.heard_on:
         return False
-    if not await _is_staff(session, contact):
-        return False  # a family hears from the school alone, and who wrote last is the one they mean
     since = answered.message.created_at - RECENT
     families = await session.scalars(
         select(col(Message.heard_on))
