@@ -491,10 +491,10 @@ async def _draft(
 ) -> Draft:  # fmt: skip
     if kind in NOT_FOR_PEOPLE:
         raise HubError(f"Messages of the kind {kind.value} are written by Puente itself.")
-    author = await linking.find_person(session, sender) if sender else None
     return Draft(
-        kind=kind, text=text_of(text, file), audience=audiences.parse(to), language=lang, author_id=author.id if author else None,
-        fields=dict(_field(pair, hub) for pair in given or []), send_at=send_at, origin=origin,
+        kind=kind, text=text_of(text, file), audience=audiences.parse(to), language=lang,
+        author_id=await linking.id_of(session, sender), fields=dict(_field(pair, hub) for pair in given or []), send_at=send_at,
+        origin=origin,
     )  # fmt: skip
 
 

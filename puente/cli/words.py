@@ -257,7 +257,7 @@ def translate(
 
     async def command(hub: Hub) -> None:
         async with hub.sessions.begin() as session:
-            person = (await linking.find_person(session, by)).id if by else None
+            person = await linking.id_of(session, by)
             released = await composing.supply(session, message, lang, text_of(text, file), hub.school, hub.now(), person)
         _say_released(released)
 
@@ -274,7 +274,7 @@ def approve(
 
     async def command(hub: Hub) -> None:
         async with hub.sessions.begin() as session:
-            person = (await linking.find_person(session, by)).id if by else None
+            person = await linking.id_of(session, by)
             released = await composing.approve(session, message, lang, hub.school, hub.now(), person)
         _say_released(released)
 

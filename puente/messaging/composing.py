@@ -226,13 +226,11 @@ async def approve(
 
 async def _open_to_people(session: AsyncSession, message_id: int, language: str) -> Rendering:
     """The rendering, locked, if no person has answered for it yet."""
-    not_by_people = (MadeBy.machine, MadeBy.nobody, MadeBy.phrase)
     rendering = await session.scalar(
         select(Rendering)
         .where(
             col(Rendering.message_id) == message_id,
             col(Rendering.language) == language,
-            col(Rendering.made_by).in_(not_by_people),
             col(Rendering.grade) != Grade.sure,
         )
         .with_for_update()
@@ -368,10 +366,10 @@ async def preview(
 
 
 def _advice(message: Message, policy: Policy) -> list[str]:
-    wrong = [f"“{day}” is another day of the week." for day in dates.wrong_weekdays(message.text, message.language)]
+    advice = dates.weekday_doubts(message.text, message.language)
     if policy.review is Review.label and speaks_of_rights(message.text):
-        wrong.append("This seems to speak of a family's rights. Sent as a notice, a reviewer reads every translation first.")
-    return wrong
+        advice.append("This seems to speak of a family's rights. Sent as a notice, a reviewer reads every translation first.")
+    return advice
 
 
 def _waits(policy: Policy, rendered: Rendered) -> bool:

@@ -29,6 +29,11 @@ async def find_person(session: AsyncSession, external_id: str) -> Person:
     return person
 
 
+async def id_of(session: AsyncSession, external_id: str | None) -> int | None:
+    """Whom the roster gives this id; nobody where none is named."""
+    return (await find_person(session, external_id)).id if external_id else None
+
+
 async def invite(session: AsyncSession, person_id: int, at: datetime) -> str:
     """A fresh token for one person: 22 characters of A-Za-z0-9_-, within the 64 that a deep link may carry."""
     token = secrets.token_urlsafe(16)

@@ -10,22 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, time
 
+from babel import Locale
 from babel.dates import format_date, format_time
 
 from puente.translations import days, languages
 
-_DAYS = {
-    "en": ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
-    "es": ("lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"),
-}
-_MONTHS = {
-    "en": (
-        "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"
-    ),
-    "es": (
-        "enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre"
-    ),
-}  # fmt: skip
+_READ = ("en", "es")  # the languages in which a date is read
+_DAYS = {tag: [Locale(tag).days["format"]["wide"][place].casefold() for place in range(7)] for tag in _READ}
+_MONTHS = {tag: [Locale(tag).months["format"]["wide"][place].casefold() for place in range(1, 13)] for tag in _READ}
 _DAY, _MONTH = ({language: "|".join(names) for language, names in table.items()} for table in (_DAYS, _MONTHS))
 _SHORT_MONTH = "jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec"
 _CLOCK = r"(?<![\d:.,/$])(?P<hour>1[0-2]|0?[1-9])(?::(?P<minute>[0-5]\d))?\s?(?P<half>[ap])\.?\s?m\b(?P<dot>\.)?"
@@ -102,6 +94,11 @@ def wrong_weekdays(text: str, language: str) -> Iterator[str]:
             yield found[0]
 
 
+def weekday_doubts(text: str, language: str) -> list[str]:
+    """What a person should be told of the dates of a text."""
+    return [f"“{day}” is another day of the week." for day in wrong_weekdays(text, language)]
+
+
 def write(moment: Moment, language: str) -> str:
     """A date or time as the language writes it. Spaces are plain ones, which an SMS carries at half the price."""
     return write_time(moment, language) if isinstance(moment, time) else _write_day(moment, language)
@@ -118,7 +115,7 @@ def write_time(clock: time, language: str) -> str:
         return f"{clock:%H:%M}"
     # CLDR's short Korean says AM and PM, which no Korean does.
     pattern = "aaaa h:mm" if locale.language == "ko" else "short"
-    return _plain_spaces(format_time(clock, pattern, locale=locale))
+    return plain_spaces(format_time(clock, pattern, locale=locale))
 
 
 def can_write(language: str) -> bool:
@@ -177,13 +174,14 @@ def _write_day(day: Day, language: str) -> str:
         weekday = [own[0][dated.weekday()]] if has_weekday else []
         return " ".join([*weekday, str(day.number), own[1][day.month - 1], *([str(day.year)] if day.year else [])])
     if day.year:
-        return _plain_spaces(format_date(dated, "full" if has_weekday else "long", locale=locale))
+        return plain_spaces(format_date(dated, "full" if has_weekday else "long", locale=locale))
     known = locale.datetime_skeletons
     pattern = next(str(known[name]) for name in (("MMMMEd", "MMMEd") if has_weekday else ("MMMMd", "MMMd")) if name in known)
     pattern = re.sub(r"E+|ccc+", "EEEE", re.sub(r"MMM+|LLL+", lambda found: found[0][0] * 4, pattern))
-    return _plain_spaces(format_date(dated, pattern, locale=locale))
+    return plain_spaces(format_date(dated, pattern, locale=locale))
 
 
-def _plain_spaces(text: str) -> str:
+def plain_spaces(text: str) -> str:
+    """What CLDR wrote, with spaces that an SMS can carry."""
     # CLDR writes "3:30 PM" with a narrow no-break space: one such character would turn a whole SMS into UCS-2, at twice the price.
     return text.replace("\u202f", " ").replace("\u00a0", " ")

@@ -106,8 +106,8 @@ class Engine:
     def doubts(self, source: str, target: str) -> list[str]:
         """What there is to doubt in anything that these packs say."""
         route, _ = self._route(source, target)
-        practice = any(driver.pack.practice for driver in route)
-        return [*[THROUGH_ENGLISH][: len(route) > 1], *[PRACTICE][:practice]]
+        found = {THROUGH_ENGLISH: len(route) > 1, PRACTICE: any(driver.pack.practice for driver in route)}
+        return [doubt for doubt, is_so in found.items() if is_so]
 
     async def translate(self, sentences: Sequence[str], source: str, target: str) -> list[str]:
         """Translate in one batch, without blocking the loop. Says what the machine says; `checks` judges it."""
@@ -169,7 +169,6 @@ class Engine:
 
     def _installed(self) -> "dict[tuple[str, str], _Driver]":
         if self._drivers is None:
-            # Packs that join many languages share one model.
             self._drivers = {pack.pair: _Driver(pack) for pack in packs.installed(self._home())}
         return self._drivers
 
@@ -247,7 +246,7 @@ class _Driver:
 
     def __init__(self, pack: Pack) -> None:
         self.pack = pack
-        self.key = str(pack.home)
+        self.key = str(pack.home)  # packs that join many languages share one model
 
     def load(self) -> "_Loaded":
         # Imported late: most commands translate nothing, and this takes longer than they do.

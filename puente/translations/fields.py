@@ -114,13 +114,13 @@ def _time(clock: time, language: str) -> str:
 
 def _number(number: float, language: str) -> str:
     locale = languages.locale(language)
-    return _plain_spaces(format_decimal(number, locale=locale)) if locale else str(number)
+    return dates.plain_spaces(format_decimal(number, locale=locale)) if locale else str(number)
 
 
 def _money(amount: Decimal, currency: str, language: str) -> str:
     if not amount.is_finite() or currency not in list_currencies():
         raise ValueError(currency)
-    return _plain_spaces(format_currency(amount, currency, locale=languages.locale(language) or languages.ENGLISH))
+    return dates.plain_spaces(format_currency(amount, currency, locale=languages.locale(language) or languages.ENGLISH))
 
 
 def _phone(number: str) -> str:
@@ -130,8 +130,3 @@ def _phone(number: str) -> str:
         raise ValueError("no such number")
     form = PhoneNumberFormat.NATIONAL if parsed.country_code == 1 else PhoneNumberFormat.INTERNATIONAL
     return phonenumbers.format_number(parsed, form)
-
-
-def _plain_spaces(text: str) -> str:
-    # A no-break space would turn a whole SMS into UCS-2, at twice the price.
-    return text.replace("\u202f", " ").replace("\u00a0", " ")

@@ -8,7 +8,6 @@ languages. A model that joins many languages lies in a folder of its own, which 
 import hashlib
 import json
 import logging
-import os
 import shutil
 import socket
 import stat
@@ -16,8 +15,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from secrets import token_hex
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
@@ -92,7 +92,7 @@ class Pack:
     def name(self) -> str:
         """Tells this model from every other: its checksum, or what is as good where Argos itself installed it."""
         if self.card.files:
-            return _digest(json.dumps(self.card.files, sort_keys=True).encode())[:12]
+            return _name_of(self.card.files)
         try:
             seen = (self.home / "model" / "model.bin").stat()
         except OSError:
@@ -116,7 +116,7 @@ def installed(folder: Path) -> Iterator[Pack]:
 
 def unpack(file: Path, home: Path) -> Pack:
     """Check a pack file and unpack it into a new hidden folder of `home`, or say in one sentence what is wrong with it."""
-    folder = home / f".{_digest(os.urandom(16))[:12]}"
+    folder = _hidden_place(home)
     try:
         with zipfile.ZipFile(file) as archive:
             _check_size(archive)
@@ -127,10 +127,7 @@ def unpack(file: Path, home: Path) -> Pack:
                     _write(archive, entry, folder.joinpath(*inner[1:]))
         _check_content(file.name, folder)
         card = Card(origin=file.name, licence=_licence(folder), files=checksums(folder))
-        (folder / CARD).write_text(json.dumps(asdict(card), ensure_ascii=False, indent=1), encoding="utf-8")
-        pack = _read(folder)
-        assert pack is not None
-        return pack
+        return _carded(folder, card)
     except FileNotFoundError:
         raise BadPack(f"There is no file {file.name}.") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, IsADirectoryError):
@@ -154,14 +151,14 @@ def take_folder(model: Path, pairs: Sequence[tuple[str, str]], home: Path, licen
     family = families.of(model)
     told = {pair: family.told(*pair) for pair in pairs}
     made: list[Path] = []
-    copy = home / f".{_digest(os.urandom(16))[:12]}"
+    copy = _hidden_place(home)
     try:
         (copy / "model").mkdir(parents=True)
         for file in known:
             inside = pieces.get(file.name) or (file.name if file.name in TEXTS else f"model/{file.name}")
             shutil.copyfile(file, copy / inside)
         files = checksums(copy)
-        shared = home / f"{SHARED}{_digest(json.dumps(files, sort_keys=True).encode())[:12]}"
+        shared = home / f"{SHARED}{_name_of(files)}"
         if not shared.exists():
             copy.rename(shared)
         return [
@@ -267,16 +264,30 @@ def _belongs(name: str) -> bool:
 
 def _pointing(shared: Path, pair: tuple[str, str], told: families.Told, card: Card, made: list[Path]) -> Pack:
     """A hidden pack of two languages whose model lies elsewhere."""
-    folder = shared.parent / f".{_digest(os.urandom(16))[:12]}"
+    folder = _hidden_place(shared.parent)
     folder.mkdir()
     made.append(folder)
     metadata = {"package_version": "1.0", "argos_version": "1.9", "from_code": pair[0], "to_code": pair[1]}
     names = {"from_name": languages.name(pair[0]), "to_name": languages.name(pair[1])}
     (folder / "metadata.json").write_text(json.dumps(metadata | names), encoding="utf-8")
-    (folder / CARD).write_text(json.dumps(asdict(card) | asdict(told), ensure_ascii=False, indent=1), encoding="utf-8")
+    return _carded(folder, replace(card, **asdict(told)))
+
+
+def _carded(folder: Path, card: Card) -> Pack:
+    """The pack of a new folder, once its card lies in it."""
+    (folder / CARD).write_text(json.dumps(asdict(card), ensure_ascii=False, indent=1), encoding="utf-8")
     pack = _read(folder)
     assert pack is not None
     return pack
+
+
+def _hidden_place(home: Path) -> Path:
+    """Beside the packs' places, so that what is made there moves to one whole. A folder that begins with a dot is no pack."""
+    return home / f".{token_hex(6)}"
+
+
+def _name_of(files: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _licence(folder: Path) -> str:
@@ -295,10 +306,6 @@ def _licence(folder: Path) -> str:
 
 def _text(file: Path) -> str:
     return file.read_bytes()[:100_000].decode("utf-8", "replace")
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _file_digest(file: Path) -> str:

@@ -166,7 +166,7 @@ class Translator:
         said = self._join(parts, answers, source, target)
         if made_by is not MadeBy.machine:
             return Rendered(said, made_by, (), Grade.good if any(part.draft for part in parts) else Grade.sure)
-        wrong = (f"“{day}” is another day of the week." for day in dates.wrong_weekdays(text, source))
+        wrong = dates.weekday_doubts(text, source)
         doubts = _once((*self._engine.doubts(source, target), *wrong, *(doubt for answer in own for doubt in answer.doubts)))
         return Rendered(said, made_by, doubts, Grade.doubtful if doubts else Grade.good)
 
