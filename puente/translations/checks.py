@@ -101,7 +101,7 @@ def weigh(source: str, target: str, source_language: str, target_language: str) 
 
     Where only something got lost it may be asked again, to say the same with everything in it. Otherwise it would only guess.
     """
-    if not target.strip() or (_words(source) and not any(letter.isalpha() for letter in target)):
+    if not target.strip() or (_words(source) and not _words(target)):
         return [], ["The translation is empty."] if source.strip() else []
     return (
         _losses(source, target, source_language, target_language),

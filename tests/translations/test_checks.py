@@ -8,6 +8,8 @@ from puente.translations.checks import problems
 
 FAILURES = [
     ("School is closed today.", "   ", "es", "empty"),
+    ("Bring {child} water.", "{child}.", "es", "empty"),
+    ("See https://example.org/a now.", "https://example.org/a.", "es", "empty"),
     ("Please sign the form today.", "Please sign the form today.", "es", "left in English"),
     ("Reminder", "Reminder", "es", "left in English"),
     (
