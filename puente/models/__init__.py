@@ -3,6 +3,7 @@
 from puente.models.base import HubError
 from puente.models.deliveries import Delivery, HandsetText, Receipt, Sender, State, TelegramUpdate
 from puente.models.messages import Grade, Kind, MadeBy, Message, MessageState, Rendering
+from puente.models.pens import Pen, Step
 from puente.models.people import (
     ConsentEntry,
     Contact,
@@ -40,6 +41,7 @@ __all__ = [
     "Memory",
     "Message",
     "MessageState",
+    "Pen",
     "Person",
     "PersonRole",
     "Receipt",
@@ -49,6 +51,7 @@ __all__ = [
     "Schedule",
     "Sender",
     "State",
+    "Step",
     "Student",
     "Task",
     "TaskKind",

@@ -4,7 +4,7 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, UniqueConstraint
+from sqlalchemy import JSON, Column, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from puente.models.base import choice, long_text, moment
@@ -23,6 +23,7 @@ class Kind(enum.StrEnum):
     reply = "reply"
     system = "system"
     digest = "digest"
+    contact = "contact"  # whether a number is still its owner's
 
 
 class MessageState(enum.StrEnum):
@@ -55,15 +56,26 @@ class Grade(enum.StrEnum):
     refused = "refused"  # it must not be sent
 
 
+HEARD = text("heard_on IS NOT NULL")
+STRANGE = text("heard_from IS NOT NULL")
+
+
 class Message(SQLModel, table=True):
     """What somebody wrote once.
 
     `text` may hold typed fields in braces; `fields` gives their values. `audience` is a question answered at send time.
     `origin` says what caused it (`sms:SM…`, `schedule:7:2026-03-01T15:00Z`) and is unique: the same cause writes one message.
-    A message of kind reply was heard: its text is literal, and its `fields` list the photos that came with it. `heard_on` is the
-    contact it came from; a stranger's has neither contact nor author but `heard_from`, the channel and address in one word.
-    `student_id` is whom it is about, where that is known.
+    A message of kind reply was heard: its text is literal, and its `fields` list the photos that came with it, and say whether it
+    changes one from before (`edited`). Those of kind system may bring `buttons` to press. `heard_on` is the contact it came from; a
+    stranger's has neither contact nor author but `heard_from`, the channel and address in one word. `student_id` is whom it is
+    about, where that is known.
     """
+
+    __table_args__ = (
+        # How much somebody has written lately is asked for with each text that they write.
+        Index("ix_message_heard_on", "heard_on", "created_at", sqlite_where=HEARD, postgresql_where=HEARD),
+        Index("ix_message_heard_from", "heard_from", "created_at", sqlite_where=STRANGE, postgresql_where=STRANGE),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     kind: Kind = choice(Kind)

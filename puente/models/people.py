@@ -1,7 +1,7 @@
 """Who writes and who reads: persons and their contacts, students, and the links and groups that join them."""
 
 import enum
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel
@@ -29,7 +29,8 @@ class Rights(enum.StrEnum):
 class Person(SQLModel, table=True):
     """Someone who writes or reads. `external_id` is the roster's own key; `language` is a BCP 47 tag.
 
-    `timezone` is where they live, as a name of the IANA database, where the school has said so.
+    `timezone` is where they live, as a name of the IANA database, where the school has said so. `chose_language_at` is when they
+    chose their language themselves: no roster changes it then.
     """
 
     id: int | None = Field(default=None, primary_key=True)
@@ -37,6 +38,7 @@ class Person(SQLModel, table=True):
     name: str = Field(max_length=255)
     language: str = Field(max_length=35)
     timezone: str | None = Field(default=None, max_length=64)
+    chose_language_at: datetime | None = moment(nullable=True)
 
 
 class PersonRole(SQLModel, table=True):
@@ -55,7 +57,8 @@ class Contact(SQLModel, table=True):
     smallest first. Two persons may share one address, but each has it once. `introduced_at` is when it first got a text from us,
     the one that says how to stop. `stopped_at` silences the school's outreach, `urgent_stopped_at` its line for emergencies too.
     `timezone` is what the number itself says of where it is, and `written_at` when it was last written to, on a channel that asks
-    for a pause between two texts to the same chat.
+    for a pause between two texts to the same chat. `verified_at` is when its owner last showed that it is theirs: by a link, by
+    sharing it in Telegram, or by answering our question (messaging/repair.py).
     """
 
     __table_args__ = (UniqueConstraint("person_id", "channel", "address"),)
@@ -95,21 +98,32 @@ class ConsentEntry(SQLModel, table=True):
 
 
 class Student(SQLModel, table=True):
-    """Whom a message is about."""
+    """Whom a message is about. `school` is the name of their school, where the hub serves several.
+
+    `of_age_at` is when the hub noticed that they are 18, and that their parents' rights are theirs (messaging/coming_of_age.py).
+    """
 
     id: int | None = Field(default=None, primary_key=True)
     external_id: str = Field(unique=True, max_length=255)
     name: str = Field(max_length=255)
     grade: str = Field(default="", max_length=16, index=True)
+    school: str = Field(default="", max_length=255)
+    birth_date: date | None = Field(default=None)
+    of_age_at: datetime | None = moment(nullable=True)
 
 
 class Guardianship(SQLModel, table=True):
-    """The link between a guardian and a student, with what the guardian may be told through it."""
+    """The link between a guardian and a student, with what the guardian may be told through it.
+
+    `order_note` says why the rights are less than a parent's usual ones: which court order is on file, or that the student is 18.
+    While it stands no roster gives more rights again; a person does.
+    """
 
     student_id: int = Field(foreign_key="student.id", primary_key=True)
     guardian_id: int = Field(foreign_key="person.id", primary_key=True, index=True)
     relationship: str = Field(default="", max_length=64)
     rights: Rights = choice(Rights, Rights.records)
+    order_note: str = Field(default="", max_length=255)
 
 
 class Group(SQLModel, table=True):
