@@ -12,6 +12,7 @@ from puente.translations.segments import PROTECTED
 
 FEWEST_LETTERS = 15
 SURE = 0.95
+ENOUGH = 2_000  # characters: what follows says no more
 # What families at American schools speak at home, of what py3langid knows. Fewer choices make it surer.
 _KNOWN = (
     "am ar bn bs de en es fa fr gu ha hi hr ht hy it ja ka km ko ku ln lo mn mr my ne om pa pl ps pt ro ru rw so sq sr sw ta te "
@@ -24,7 +25,8 @@ RELATIVES = ({"hr", "bs", "sr"}, {"fa", "ps"}, {"hi", "mr", "ne"}, {"hi", "ur"},
 
 def detect(text: str) -> str | None:
     """The language of a text as a code such as "es", or None where nobody can be sure."""
-    letters = "".join(letter for letter in PROTECTED.sub(" ", text) if letter.isalpha() or unicodedata.category(letter)[0] in "MZ")
+    plain = PROTECTED.sub(" ", text[:ENOUGH])
+    letters = "".join(letter for letter in plain if letter.isalpha() or unicodedata.category(letter)[0] in "MZ")
     if sum(letter.isalpha() for letter in letters) < FEWEST_LETTERS:
         return None
     language, sure = _identifier().classify(" ".join(letters.split()))

@@ -21,6 +21,7 @@ from phonenumbers import NumberParseException, PhoneNumberFormat
 from puente.models import HubError
 from puente.translations import dates, languages
 
+LEFT_TO_RIGHT_MARK = "\u200e"
 FIELD = re.compile(r"\{([^\W\d]\w*)\}")
 
 
@@ -51,7 +52,8 @@ def fill(template: str, values: Mapping[str, Any], language: str, say: Say) -> s
     """Write every field for a reader of `language`. What a value says is never read as a template again.
 
     A left-to-right value in a right-to-left text gets no isolate characters (U+2068, U+2069) around it, because old phones show
-    them as boxes and SMS pays for them, and names and dates in the reader's own script are the usual case.
+    them as boxes and SMS pays for them, and names and dates in the reader's own script are the usual case. A phone number alone
+    has a mark before it: see `left_to_right`.
     """
     return FIELD.sub(lambda found: _write(found[1], values, language, say), template)
 
@@ -73,7 +75,7 @@ def _write(name: str, values: Mapping[str, Any], language: str, say: Say) -> str
             case {"money": str(amount), "currency": str(currency), **rest} if not rest:
                 return _money(Decimal(amount), currency, language)
             case {"phone": str(number), **rest} if not rest:
-                return _phone(number)
+                return _phone(number, language)
             case {"link": str(address), **rest} if not rest:
                 return address
             case {"word": str(phrase), "in": str(other), **rest}:
@@ -123,10 +125,18 @@ def _money(amount: Decimal, currency: str, language: str) -> str:
     return dates.plain_spaces(format_currency(amount, currency, locale=languages.locale(language) or languages.ENGLISH))
 
 
-def _phone(number: str) -> str:
+def _phone(number: str, language: str) -> str:
     """As people there write it, with its country in front where it is from another than the school's usual one."""
     parsed = phonenumbers.parse(number)
     if not phonenumbers.is_possible_number(parsed):
         raise ValueError("no such number")
     form = PhoneNumberFormat.NATIONAL if parsed.country_code == 1 else PhoneNumberFormat.INTERNATIONAL
-    return phonenumbers.format_number(parsed, form)
+    return left_to_right(phonenumbers.format_number(parsed, form), language)
+
+
+def left_to_right(value: str, language: str) -> str:
+    """A value of digits with marks between them as a reader of `language` sees it in the right order.
+
+    Behind Arabic letters "555-0142" is shown as "0142-555" (UAX #9, W2): one left-to-right mark, which shows nothing, mends that.
+    """
+    return f"{LEFT_TO_RIGHT_MARK}{value}" if languages.is_right_to_left(language) else value

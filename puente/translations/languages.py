@@ -11,6 +11,8 @@ from langcodes.tag_parser import LanguageTagError
 
 ENGLISH = Locale("en")
 
+# The scripts that Unicode sets from right to left, of those that living languages use.
+RIGHT_TO_LEFT = {"Adlm", "Arab", "Aran", "Hebr", "Nkoo", "Rohg", "Syrc", "Thaa"}
 
 NOT_A_LANGUAGE = {"und", "mul", "zxx", "mis", "art"}
 
@@ -67,11 +69,24 @@ def parents(tag: str) -> tuple[str, ...]:
     return tuple(shorter for shorter in _shorter(tag) if same(shorter, tag))
 
 
+def is_right_to_left(tag: str) -> bool:
+    """Whether a language is written from right to left, as far as CLDR knows it."""
+    return written(tag)[1] in RIGHT_TO_LEFT
+
+
 @lru_cache(maxsize=1024)
 def name(tag: str) -> str:
     """The language as a teacher calls it, in English; the tag itself where Babel knows no name for it."""
     names = (ENGLISH.languages.get(shorter.replace("-", "_")) for shorter in _shorter(tag))
     return next((found for found in names if found), tag)
+
+
+@lru_cache(maxsize=1024)
+def name_for(tag: str, reader: str) -> str:
+    """The language as somebody who reads `reader` calls it; in English where CLDR does not say."""
+    here = locale(reader)
+    names = (here.languages.get(shorter.replace("-", "_")) for shorter in _shorter(tag)) if here else iter(())
+    return next((found for found in names if found), name(tag))
 
 
 @lru_cache(maxsize=1024)
