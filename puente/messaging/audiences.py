@@ -157,6 +157,17 @@ def usable(senders: Collection[str], policy: Policy) -> ColumnElement[bool]:
     return works if policy.to_stopped else and_(works, _stopped_at(senders, policy).is_(None))
 
 
+def is_open() -> ColumnElement[bool]:
+    """Whether a contact is neither bad nor stopped, on whichever channel."""
+    return and_(col(Contact.bad_at).is_(None), col(Contact.stopped_at).is_(None))
+
+
+def open_contacts(person_id: int | None, *where: ColumnElement[bool]) -> Select[Contact]:
+    """SELECT of a person's own contacts that take messages, in the order in which they prefer them."""
+    theirs = select(Contact).where(col(Contact.person_id) == person_id, is_open(), *where)
+    return theirs.order_by(col(Contact.position), col(Contact.id))
+
+
 def _stopped_at(senders: Collection[str], policy: Policy) -> SQLColumnExpression[datetime | None]:
     """When somebody stopped the line by which a contact would be written to."""
     if not (own_line := emergency_channels(policy, senders)):

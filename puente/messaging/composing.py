@@ -499,6 +499,7 @@ async def _release(
             person_id=person.person_id, language=person.language, created_at=at,
         )
         for person in missed
+        if message.kind is not Kind.contact  # nobody is called because they could not be asked for their number
     ]  # fmt: skip
     await database.add_all_once(session, calls)
     log.info(

@@ -1,21 +1,22 @@
 """Hearing: whatever a family or a teacher sends us becomes a message again, and goes to the person it is for.
 
-Consent words are obeyed first (consent.obey), then programs may claim an answer, then a family may set its language
-(messaging/reading.py), then it goes to the author of the message that it answers, else to the school's office. A stranger's text
-becomes a task. All of it is one transaction: what was acknowledged is stored.
+Consent words are obeyed first (consent.obey), then programs may claim an answer, then a family may ask something of the hub itself
+(messaging/reading.py, messaging/family.py), then it goes to the author of the message that it answers, else to the school's office.
+A stranger's text becomes a task. All of it is one transaction: what was acknowledged is stored.
 """
 
+import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import audiences, composing, consent, reading
+from puente.messaging import answers, audiences, composing, consent, family, floods, outbox, reading, repair
 from puente.messaging.channels.base import Heard
 from puente.messaging.composing import Draft
 from puente.messaging.policy import URGENT
@@ -34,6 +35,7 @@ from puente.models import (
     TaskKind,
     database,
 )
+from puente.translations import detection
 
 log = structlog.get_logger()
 
@@ -45,7 +47,14 @@ HELP = (
     "Reply {stop} to stop messages."
 )
 UNREADABLE = "We could not open the photo or recording that you sent. Please write to us, or call the school."
+UNREADABLE_TEXT = "We could not read your message. Please write it again, or call the school."
+TOO_LONG = "A text came that is longer than any phone writes. It is kept, and was not passed on."
 WHICH_FAMILY = "Which family is this for? Please answer by replying to their message."
+
+# Zero width, and part of how words and emoji are written. The tags spell the flags of Scotland and its like.
+JOINERS = {"\u200c", "\u200d", *map(chr, range(0xE0020, 0xE0080))}
+
+LONGEST_TEXT = 5_000  # characters: Twilio carries 1,600, Telegram 4,096
 
 # A teacher's unaddressed answer goes to the family that wrote last; if others wrote within this time before it, we ask.
 RECENT = timedelta(hours=24)
@@ -74,7 +83,7 @@ async def hear(session: AsyncSession, heard: Heard, programs: Sequence[Program] 
     """
     if await session.scalar(select(exists().where(col(Message.origin) == heard.origin))):
         return None  # a program must not hear it twice either
-    heard = replace(heard, text=_storable(heard.text))
+    heard = replace(heard, text=readable(heard.text))
     contacts = list(
         await session.scalars(
             select(Contact)
@@ -86,34 +95,27 @@ async def hear(session: AsyncSession, heard: Heard, programs: Sequence[Program] 
         return await _hear_stranger(session, heard)
     answered = await _answered(session, heard, contacts)
     contact = next((c for c in contacts if answered and c.person_id == answered.person_id), contacts[0])
+    flood = await floods.is_flood(session, heard, contacts, of_staff=await _is_staff(session, contact))
     if wish := consent.wish_of(heard.text):
-        return await _hear_wish(session, heard, wish, contacts, contact, senders)
+        return await _hear_wish(session, heard, wish, contacts, contact, senders, quiet=flood)
+    if flood or len(heard.text) > LONGEST_TEXT:
+        return await _keep_apart(session, heard, contact, floods.REASON if flood else TOO_LONG)
+    if not heard.text.strip() and not heard.media:
+        return await _keep_unreadable(session, heard, contact)
     for program in programs:
         if await program.hear(session, heard, contact, answered.message if answered else None):
             return await _keep(session, heard, contact, answered, audiences.only())
     if await _is_staff(session, contact):
+        if heard.text.startswith("/") or await _points_at_us(session, heard, contact):
+            return await _hear_command(session, heard, contact)
         if answered and await _is_ambiguous(session, contact, answered):
             return await _ask_which_family(session, heard, contact)
         return await _pass_on(session, heard, contact, answered)
     # A family hears from the school alone, and who wrote last is the one they mean.
-    if await reading.hear(session, heard, contact):
+    if await reading.hear(session, heard, contact) or await family.hear(session, heard, contact):
         return await _keep(session, heard, contact, answered, audiences.only())
     language = await reading.ask_if_other(session, heard, contact)
     return await _pass_on(session, heard, contact, answered, language)
-
-
-async def say(session: AsyncSession, contact: Contact, phrase: str, heard: Heard, *, school: str = "") -> None:
-    """Say one of the hub's own sentences to a contact, in its person's language."""
-    person = await session.get_one(Person, contact.person_id)
-    fields = {"stop": consent.stop_word(person.language), "start": consent.START_WORD, "school": school}
-    draft = Draft(
-        kind=Kind.system,
-        text=phrase,
-        audience=audiences.only(f"contact:{contact.id}"),
-        fields=fields,
-        origin=f"answer:{heard.origin}",
-    )
-    await composing.write(session, draft, heard.at, state=MessageState.ready)
 
 
 async def _hear_wish(
@@ -123,6 +125,8 @@ async def _hear_wish(
     contacts: Sequence[Contact],
     contact: Contact,
     senders: Collection[str],
+    *,
+    quiet: bool,
 ) -> int | None:
     message_id = await _keep(session, heard, contact, None, audiences.only())
     if message_id is None:
@@ -130,10 +134,11 @@ async def _hear_wish(
     # Who says STOP again wants to hear nothing, not even that.
     stopped_before = wish == "stop" and all(c.urgent_stopped_at if heard.urgent else c.stopped_at for c in contacts)
     await consent.obey(session, wish, contacts, heard)
-    if not heard.carrier_answered and not stopped_before:
+    # A machine may answer our every sentence with the same word: it is obeyed, and told once in a while.
+    if not heard.carrier_answered and not stopped_before and not (quiet and wish != "stop"):
         still_urgent = f"{heard.channel}{URGENT}" in senders and not heard.urgent and not contact.urgent_stopped_at
         stopped = STOPPED_BUT_URGENT if still_urgent else STOPPED
-        await say(session, contact, {"stop": stopped, "start": STARTED, "help": HELP}[wish], heard)
+        await answers.say(session, contact, {"stop": stopped, "start": STARTED, "help": HELP}[wish], heard)
     return message_id
 
 
@@ -153,7 +158,36 @@ async def _pass_on(
     if message_id and not audience["any"]:
         await _ask_someone(session, heard, message_id, "Nobody is named for this family's messages.", contact)
     if message_id and heard.media and not heard.text.strip() and not contact.stopped_at:
-        await say(session, contact, UNREADABLE, heard)
+        await answers.say(session, contact, UNREADABLE, heard)
+    return message_id
+
+
+async def _hear_command(session: AsyncSession, heard: Heard, contact: Contact) -> int | None:
+    """Somebody of the staff asks something of the bot, or answers what it said itself: whatever it is, no family should read it."""
+    if not await reading.hear(session, heard, contact):
+        await answers.say(session, contact, HELP if heard.text.startswith("/") else WHICH_FAMILY, heard)
+    return await _keep(session, heard, contact, None, audiences.only())
+
+
+async def _points_at_us(session: AsyncSession, heard: Heard, contact: Contact) -> bool:
+    """Whether it answers one of the hub's own sentences, by a button or by pointing at it."""
+    pointed = await outbox.last_said(session, contact.id or 0, heard.reply_ref) if heard.reply_ref else None
+    return pointed is not None and pointed.kind is Kind.system
+
+
+async def _keep_apart(session: AsyncSession, heard: Heard, contact: Contact, reason: str) -> int | None:
+    """More than a person would write: kept, and somebody looks at it once, but nobody is answered or disturbed by each."""
+    message_id = await _keep(session, heard, contact, None, audiences.only())
+    if message_id:
+        await _ask_someone(session, heard, message_id, reason, contact, key=floods.key(heard))
+    return message_id
+
+
+async def _keep_unreadable(session: AsyncSession, heard: Heard, contact: Contact) -> int | None:
+    """Nothing of it can be read: the writer is told, unless they want to hear nothing from us."""
+    message_id = await _keep(session, heard, contact, None, audiences.only())
+    if message_id and not contact.stopped_at:
+        await answers.say(session, contact, UNREADABLE_TEXT, heard)
     return message_id
 
 
@@ -166,7 +200,7 @@ async def _keep(
     draft = Draft(
         kind=Kind.reply,
         text=heard.text,
-        fields=_media(heard),
+        fields=_beside(heard),
         audience=audience,
         language=language or person.language,
         author_id=contact.person_id,
@@ -182,26 +216,50 @@ async def _keep(
 
 
 async def _hear_stranger(session: AsyncSession, heard: Heard) -> int | None:
-    """Nobody in the roster has this address: a person at the office finds out who it is. We answer nothing by ourselves."""
+    """Nobody in the roster has this address: a person at the office finds out who it is. We answer nothing by ourselves.
+
+    One task a day for each address, however much it writes.
+    """
+    flood = await floods.is_flood(session, heard, (), of_staff=False)
+    language = None if flood else reading.named(heard.text) or detection.detect(heard.text)
     draft = Draft(
         kind=Kind.reply,
         text=heard.text,
-        fields=_media(heard),
+        fields=_beside(heard),
         audience=audiences.only(),
-        language=composing.UNKNOWN,
-        heard_from=f"{heard.channel}:{heard.address}",
+        language=language or composing.UNKNOWN,
+        heard_from=floods.address(heard),
         origin=heard.origin,
     )
     message_id = await composing.write_new(session, draft, heard.at, state=MessageState.released)
     if message_id:
-        await _ask_someone(session, heard, message_id, "Somebody who is not in the roster wrote to us.", None)
+        reason = "Somebody who is not in the roster wrote to us."
+        await _ask_someone(session, heard, message_id, reason, None, key=floods.key(heard), language=language)
     return message_id
 
 
-async def _ask_someone(session: AsyncSession, heard: Heard, message_id: int, reason: str, contact: Contact | None) -> None:
+async def answer_to_stranger(session: AsyncSession, heard: Heard) -> tuple[str, str] | None:
+    """What somebody whom nobody knows is told, and in which language: that a person reads it, once a day and never after a STOP.
+
+    There is no contact to deliver it to, so the channel says it in its answer, where it can.
+    """
+    if consent.wish_of(heard.text):
+        return None
+    theirs = select(col(Message.origin)).where(
+        col(Message.heard_from) == floods.address(heard), col(Message.created_at) > heard.at - timedelta(days=1)
+    )
+    today = (await session.scalars(theirs.limit(2))).all()
+    language = reading.named(heard.text) or detection.detect(heard.text) or "en"
+    return (repair.GOT_IT, language) if list(today) == [heard.origin] else None
+
+
+async def _ask_someone(
+    session: AsyncSession, heard: Heard, message_id: int, reason: str, contact: Contact | None, *, key: str = "",
+    language: str | None = None,
+) -> None:  # fmt: skip
     task = Task(
-        key=f"answer:{message_id}", kind=TaskKind.answer, reason=reason, message_id=message_id, created_at=heard.at,
-        person_id=contact.person_id if contact else None, contact_id=contact.id if contact else None,
+        key=key or f"answer:{message_id}", kind=TaskKind.answer, reason=reason, message_id=message_id, created_at=heard.at,
+        person_id=contact.person_id if contact else None, contact_id=contact.id if contact else None, language=language,
     )  # fmt: skip
     await database.add_once(session, task)
 
@@ -260,15 +318,22 @@ async def _is_staff(session: AsyncSession, contact: Contact) -> bool:
 async def _ask_which_family(session: AsyncSession, heard: Heard, contact: Contact) -> int | None:
     message_id = await _keep(session, heard, contact, None, audiences.only())
     if message_id:
-        await say(session, contact, WHICH_FAMILY, heard)
+        await answers.say(session, contact, WHICH_FAMILY, heard)
     return message_id
 
 
-def _media(heard: Heard) -> dict[str, list[str]]:
-    """Photos and recordings are never dropped silently: they are kept beside the text, which alone is translated."""
-    return {"media": [f"[{media.content_type}] {media.url}" for media in heard.media]} if heard.media else {}
+def _beside(heard: Heard) -> dict[str, Any]:
+    """What came with a text. Photos and recordings are never dropped silently: they are kept beside it, untranslated."""
+    media = [f"[{media.content_type}] {media.url}" for media in heard.media]
+    return {**({"media": media} if media else {}), **({"edited": True} if heard.edited else {})}
 
 
-def _storable(text: str) -> str:
-    """The text without what no database can hold, and no person can read: NUL, and one half of a character."""
-    return text.replace("\x00", "").encode(errors="replace").decode()
+def readable(text: str) -> str:
+    """The text without what no database can hold and what no reader can see: control characters, halves of characters, marks of
+    direction that would turn around what stands after them, spaces of no width. The joiners of Persian, Hindi and emoji stay."""
+    return "".join(letter for letter in text if letter in "\n\t" or not _is_hidden(letter))
+
+
+def _is_hidden(letter: str) -> bool:
+    category = unicodedata.category(letter)
+    return category in ("Cc", "Cs") or (category == "Cf" and letter not in JOINERS)

@@ -23,7 +23,7 @@ from sqlmodel import col
 
 from puente.messaging import consent, digests, failures, hours, metrics, outbox, senders, wording
 from puente.messaging.channels import gsm7
-from puente.messaging.channels.base import CannotTell, Channel, Outcome, Outgoing, Refused, Retry, Sent, Trouble
+from puente.messaging.channels.base import Button, CannotTell, Channel, Outcome, Outgoing, Refused, Retry, Sent, Trouble
 from puente.messaging.outcomes import TOO_LATE, Settlement, next_step
 from puente.messaging.policy import POLICIES, URGENT, enough
 from puente.messaging.school import School
@@ -52,7 +52,6 @@ NEXT = timedelta(milliseconds=30)
 EVEN = timedelta(milliseconds=5)
 
 NIGHT = "It could not go out at night, and in the morning it would be of no more use."
-NO_RIGHT = "This guardian may no longer be told this about the child."
 UNSURE = "It may or may not have arrived: the connection broke while it was sent."
 
 
@@ -287,16 +286,16 @@ class Desk:
             text = wording.as_sent(wording.word(envelope, self.school, self.translator), envelope.channel, self.school)
         except HubError as error:
             return _fails(envelope, Refused(str(error), Trouble.unsaid))
-        return self._worded(envelope, text, zones)
+        return self._worded(envelope, text, zones, wording.buttons(envelope, self.translator))
 
     def _doubtful(self, envelope: wording.Envelope) -> Work:
         """What may have left already is asked after first, in the very words that were handed over."""
         return self._worded(envelope, envelope.text or "", ())
 
-    def _worded(self, envelope: wording.Envelope, text: str, zones: tuple[ZoneInfo, ...]) -> Work:
+    def _worded(self, envelope: wording.Envelope, text: str, zones: tuple[ZoneInfo, ...], buttons: tuple[Button, ...] = ()) -> Work:
         policy = POLICIES[envelope.message.kind]
         return Work(
-            outgoing=Outgoing(envelope.delivery_id, envelope.address, text),
+            outgoing=Outgoing(envelope.delivery_id, envelope.address, text, buttons=buttons),
             channel=envelope.channel,
             contact_id=envelope.contact_id,
             attempts=envelope.attempts,
@@ -325,7 +324,7 @@ class Desk:
         if stopped_at and not policy.to_stopped:
             return NotSent(_stays(envelope, State.cancelled, consent.ASKED_TO_STOP))
         if envelope.student_id and envelope.rights not in enough(policy.rights):
-            return NotSent(_stays(envelope, State.cancelled, NO_RIGHT))
+            return NotSent(_stays(envelope, State.cancelled, wording.NO_RIGHT))
         if message.expires_at and message.expires_at <= at:
             # Nobody is asked to call: what is of no more use in writing is of none by telephone.
             late = message.id if message.kind is Kind.digest else None

@@ -14,10 +14,10 @@ from sqlalchemy import and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import consent, outbox
+from puente.messaging import consent, outbox, repair
 from puente.messaging.channels.base import Failure, Trouble
 from puente.messaging.policy import POLICIES, URGENT
-from puente.models import Contact, Delivery, Message, MessageState, Person, State, Task, TaskKind, database
+from puente.models import Contact, Delivery, Kind, Message, MessageState, Person, State, Task, TaskKind, database
 
 log = structlog.get_logger()
 
@@ -63,7 +63,10 @@ async def follow_up(session: AsyncSession, delivery_id: int, failure: Failure, s
     )
     unheard = failure.trouble is Trouble.landline or not reached
     call = unheard and message.state is not MessageState.cancelled  # nobody need hear of that any more
-    await _ask_for_help(session, delivery, contact, failure.trouble, reason, at, call=call)
+    asks = message.kind is Kind.contact  # whether the number works, and it does not
+    await _ask_for_help(session, delivery, contact, failure.trouble, reason, at, call=call and not asks)
+    if not asks and (failure.trouble in SETS_ASIDE or (failure.trouble is Trouble.none and failure.code)):
+        await repair.after_bounce(session, contact, at)
 
 
 async def arrived_after_all(session: AsyncSession, delivery_id: int, at: datetime) -> None:

@@ -50,13 +50,29 @@ async def link(session: AsyncSession, token: str, channel: str, address: str, at
         .values(used_at=at)
         .returning(col(LinkToken.person_id))
     )
-    if person_id is None:
+    return await _join(session, person_id, channel, address, "link", at) if person_id else None
+
+
+async def link_by_number(session: AsyncSession, number: str, channel: str, address: str, at: datetime) -> Contact | None:
+    """Join an address to whoever has this number on file, as its owner has just shown. None where that is nobody, or several."""
+    known = (
+        await session.scalars(
+            select(Contact).where(col(Contact.channel) == "sms", col(Contact.address) == number, col(Contact.bad_at).is_(None))
+        )
+    ).all()
+    if len(known) != 1:
         return None
+    known[0].verified_at = at
+    return await _join(session, known[0].person_id, channel, address, "number", at)
+
+
+async def _join(session: AsyncSession, person_id: int, channel: str, address: str, source: str, at: datetime) -> Contact:
+    """Make an address the person's first choice. Whoever joins it wants to hear from us there, whatever was before."""
     first = await session.scalar(
         select(func.coalesce(func.min(col(Contact.position)), 0)).where(col(Contact.person_id) == person_id)
     )
     fresh = Contact(
-        person_id=person_id, channel=channel, address=address, position=(first or 0) - 1, source="link", added_at=at, verified_at=at
+        person_id=person_id, channel=channel, address=address, position=(first or 0) - 1, source=source, added_at=at, verified_at=at
     )
     await database.add_once(session, fresh)
     contact = (
@@ -67,6 +83,6 @@ async def link(session: AsyncSession, token: str, channel: str, address: str, at
         )
     ).one()
     contact.position, contact.verified_at, contact.stopped_at, contact.bad_at = fresh.position, at, None, None
-    session.add(ConsentEntry(contact_id=contact.id or 0, change="granted", by="link", source=channel, at=at))
+    session.add(ConsentEntry(contact_id=contact.id or 0, change="granted", by=source, source=channel, at=at))
     await session.flush()
     return contact

@@ -595,6 +595,19 @@ class Later:
     until: datetime
 
 
+async def last_said(session: AsyncSession, contact_id: int, ref: str | None = None) -> Message | None:
+    """What a bare digit from this contact answers: the message that it points at by its `ref`, else the last that went there."""
+    said = (
+        select(Message)
+        .join(Delivery, col(Delivery.message_id) == col(Message.id))
+        .where(col(Delivery.contact_id) == contact_id, col(Delivery.state).in_([State.sending, State.sent, State.delivered]))
+        .order_by(col(Delivery.id).desc())
+        .limit(1)
+    )
+    pointed = await session.scalar(said.where(col(Delivery.ref) == ref)) if ref else None
+    return pointed or await session.scalar(said)
+
+
 async def waits_until(session: AsyncSession, at: datetime) -> Later | None:
     """What will not go now."""
     query = select(func.count(), func.min(col(Delivery.due_at))).where(DUE, col(Delivery.due_at) > at)

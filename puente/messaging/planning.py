@@ -19,7 +19,7 @@ from puente.messaging.composing import AlreadySent, NoSuchMessage
 from puente.messaging.failures import IS_FILTERED
 from puente.messaging.policy import POLICIES
 from puente.messaging.school import School
-from puente.models import Delivery, HubError, Message, MessageState, Receipt, State, Task, TaskKind
+from puente.models import Delivery, HubError, Kind, Message, MessageState, Receipt, State, Task, TaskKind
 from puente.models.base import UtcDateTime
 
 log = structlog.get_logger()
@@ -78,8 +78,9 @@ async def planned(session: AsyncSession) -> list[Planned]:
         select(Message, when, func.coalesce(waiting.c.waiting, 0))
         .outerjoin(waiting, waiting.c.message_id == col(Message.id))
         .where(
+            col(Message.kind) != Kind.contact,  # a hundred a day, which nobody planned
             col(Message.state).in_([MessageState.ready, MessageState.paused])
-            | ((col(Message.state) == MessageState.released) & waiting.c.waiting.is_not(None))
+            | ((col(Message.state) == MessageState.released) & waiting.c.waiting.is_not(None)),
         )
         .order_by(when, col(Message.id))
     )

@@ -76,6 +76,7 @@ POLICIES = {
     Kind.announcement: Policy(Rights.logistics, priority=6, lifetime=timedelta(days=2), budgeted=True),
     Kind.progress: Policy(Rights.records, priority=6, lifetime=timedelta(days=7), budgeted=True),
     Kind.digest: Policy(Rights.none, priority=6, lifetime=timedelta(days=2)),
+    Kind.contact: Policy(Rights.none, priority=7, lifetime=timedelta(days=3), next_contact=False),
     Kind.safety: Policy(Rights.logistics, priority=7, lifetime=timedelta(days=7), budgeted=True),
 }
 

@@ -1,4 +1,4 @@
-"""Reach: whom the school's messages reached in the last weeks, by grade and home language, and who was not reached and why.
+"""Reach: whom the school's messages reached in the last weeks, by school, grade and home language; who was not, and why.
 
 Reply and reach by home language are what tells a school whether it is for all of its families (FACTS, trial 10).
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -20,7 +20,7 @@ FOR_A_PERSON = (TaskKind.call, TaskKind.repair, TaskKind.translation)
 
 @dataclass
 class Share:
-    """How many guardians of one language, grade, or all: each is counted once. All but `guardians` are parts of it."""
+    """How many guardians of one school, language, grade, or all: each is counted once. All but `guardians` are parts of it."""
 
     name: str
     guardians: int = 0
@@ -48,6 +48,7 @@ class Reach:
     whole: Share
     by_language: list[Share]
     by_grade: list[Share]
+    by_school: list[Share]
     unreached: list[Unreached]
 
 
@@ -67,17 +68,22 @@ class _Guardian:
     tried: bool
 
 
-async def reach(session: AsyncSession, at: datetime) -> Reach:
-    """Whom the school has reached in the thirty days before `at`. Who may be told nothing of any child is left out."""
+async def reach(session: AsyncSession, at: datetime, school: str = "") -> Reach:
+    """Whom the school has reached in the thirty days before `at`. Who may be told nothing of any child is left out.
+
+    `school` is the name of the school of those students for whom the roster names none.
+    """
     since = at - LATELY
     guardians = await _guardians(session, since)
-    grades = await _grades(session)
+    grades = await _of_children(session, col(Student.grade))
+    schools = await _of_children(session, func.coalesce(func.nullif(col(Student.school), ""), school))
     by_language = _shares((languages.base(guardian.language), guardian) for guardian in guardians)
     by_grade = _shares((grade, guardian) for guardian in guardians for grade in grades.get(guardian.person_id, ()))
+    by_school = _shares((name, guardian) for guardian in guardians for name in schools.get(guardian.person_id, ()))
     (whole,) = _shares(("all", guardian) for guardian in guardians) or [Share("all")]
     tasks = await _tasks(session)
     missed = [_unreached(guardian, tasks.get(guardian.person_id)) for guardian in guardians if not guardian.reached]
-    return Reach(since, whole, by_language, by_grade, missed)
+    return Reach(since, whole, by_language, by_grade, by_school, missed)
 
 
 async def _guardians(session: AsyncSession, since: datetime) -> list[_Guardian]:
@@ -110,17 +116,18 @@ def _number(where: ColumnElement[bool]) -> ColumnElement[int]:
     return select(func.count()).select_from(Contact).where(where).scalar_subquery()
 
 
-async def _grades(session: AsyncSession) -> dict[int, set[str]]:
+async def _of_children(session: AsyncSession, what: SQLColumnExpression[str]) -> dict[int, set[str]]:
+    """For each guardian, what their children have: their grades, or their schools."""
     rows = await session.execute(
-        select(col(Guardianship.guardian_id), col(Student.grade))
+        select(col(Guardianship.guardian_id), what)
         .join(Student, col(Student.id) == col(Guardianship.student_id))
         .where(col(Guardianship.rights) != Rights.none)
         .distinct()
     )
-    grades: dict[int, set[str]] = {}
-    for guardian, grade in rows:
-        grades.setdefault(guardian, set()).add(grade)
-    return grades
+    found: dict[int, set[str]] = {}
+    for guardian, value in rows:
+        found.setdefault(guardian, set()).add(value)
+    return found
 
 
 async def _tasks(session: AsyncSession) -> dict[int, int]:

@@ -10,14 +10,13 @@ from functools import lru_cache
 
 import structlog
 from babel import Locale, UnknownLocaleError
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
-from puente.messaging import audiences, composing, consent
+from puente.messaging import answers, audiences, composing, consent, outbox
+from puente.messaging.answers import Choice
 from puente.messaging.channels.base import Heard
 from puente.messaging.composing import Draft
-from puente.models import Contact, Delivery, Kind, Message, MessageState, Person, State
+from puente.models import Contact, Kind, MessageState, Person
 from puente.translations import detection, languages
 from puente.translations.phrases import SPOKEN
 
@@ -29,6 +28,7 @@ THIS = "Do you want our messages in this language? Reply 1 for yes, 2 for no."
 CHANGED = "From now on, you will get our messages in this language."
 STAYS = "The language of your messages stays the same."
 YES, NO = "1", "2"
+YES_OR_NO = (Choice(YES, say="Yes."), Choice(NO, say="No."))
 
 # How families ask for it, in the catalogue's languages.
 ASKING = """
@@ -54,19 +54,20 @@ async def hear(session: AsyncSession, heard: Heard, contact: Contact) -> bool:
     """Do what a text asks about the language of its writer. Returns whether it asked for anything."""
     person = await session.get_one(Person, contact.person_id)
     if consent.folded(heard.text) in _asking():
-        names = ", ".join(name for _, name in own_names())
-        await _say(session, contact, heard, f"{WHICH}\n{{languages}}", {"languages": names})
+        names = [name for _, name in own_names()]
+        choices = [Choice(name, text=name) for name in names]
+        await answers.say(session, contact, f"{WHICH}\n{{languages}}", heard, {"languages": ", ".join(names)}, choices)
         return True
-    if (wanted := _named().get(consent.folded(heard.text))) and len(heard.text) <= 40:
+    if wanted := named(heard.text):
         await _change(session, heard, contact, person, wanted)
         return True
-    offered = await _offered(session, contact) if heard.text.strip() in (YES, NO) else None
+    offered = await _offered(session, contact, heard) if heard.text.strip() in (YES, NO) else None
     if offered is None:
         return False
     if heard.text.strip() == YES:
         await _change(session, heard, contact, person, offered)
     else:
-        await _say(session, contact, heard, STAYS, {})
+        await answers.say(session, contact, STAYS, heard)
     return True
 
 
@@ -80,7 +81,7 @@ async def ask_if_other(session: AsyncSession, heard: Heard, contact: Contact) ->
     draft = Draft(
         kind=Kind.system,
         text=f"{ANOTHER}\n{{other}}",
-        fields={"other": {"word": THIS, "in": tag}},
+        fields={"other": {"word": THIS, "in": tag}, **answers.buttons(YES_OR_NO)},
         audience=audiences.only(f"contact:{contact.id}"),
         origin=f"language:{contact.id}:{tag}:{heard.at:%Y-%m}",
     )
@@ -89,25 +90,21 @@ async def ask_if_other(session: AsyncSession, heard: Heard, contact: Contact) ->
     return other
 
 
+def named(text: str) -> str | None:
+    """The language that the whole text is a name of."""
+    return _named().get(consent.folded(text)) if len(text) <= 40 else None
+
+
 @lru_cache(maxsize=1)
 def own_names() -> tuple[tuple[str, str], ...]:
     """The languages that we speak by heart, each with the name that its speakers give it."""
     return tuple((tag, _own_name(tag)) for tag in SPOKEN)
 
 
-async def _offered(session: AsyncSession, contact: Contact) -> str | None:
+async def _offered(session: AsyncSession, contact: Contact, heard: Heard) -> str | None:
     """The language that we have asked this contact about, if nothing else was delivered there since."""
-    last = await session.scalar(
-        select(col(Message.fields))
-        .join(Delivery, col(Delivery.message_id) == col(Message.id))
-        .where(
-            col(Delivery.contact_id) == contact.id,
-            col(Delivery.state).in_([State.sending, State.sent, State.delivered]),
-        )
-        .order_by(col(Delivery.id).desc())
-        .limit(1)
-    )
-    match last:
+    last = await outbox.last_said(session, contact.id or 0, heard.reply_ref)
+    match last.fields if last else None:
         case {"other": {"word": word, "in": str(tag)}} if word == THIS:
             return tag
     return None
@@ -116,20 +113,10 @@ async def _offered(session: AsyncSession, contact: Contact) -> str | None:
 async def _change(session: AsyncSession, heard: Heard, contact: Contact, person: Person, tag: str) -> None:
     # Who reads Mexico's Spanish and asks for Spanish has it already, and keeps its dates.
     person.language = person.language if languages.same(person.language, tag) else tag
+    person.chose_language_at = heard.at
     await session.flush()
-    await _say(session, contact, heard, CHANGED, {})
+    await answers.say(session, contact, CHANGED, heard)
     log.info("language.changed", person=person.id, language=tag)
-
-
-async def _say(session: AsyncSession, contact: Contact, heard: Heard, text: str, fields: dict[str, object]) -> None:
-    draft = Draft(
-        kind=Kind.system,
-        text=text,
-        fields=fields,
-        audience=audiences.only(f"contact:{contact.id}"),
-        origin=f"answer:{heard.origin}",
-    )
-    await composing.write(session, draft, heard.at, state=MessageState.ready)
 
 
 @lru_cache(maxsize=1)

@@ -15,6 +15,7 @@ from sqlmodel import col
 
 from puente.messaging import audiences, consent
 from puente.messaging.channels import gsm7
+from puente.messaging.channels.base import Button
 from puente.messaging.policy import POLICIES, Review
 from puente.messaging.school import School
 from puente.models import (
@@ -40,13 +41,19 @@ MACHINE_MADE = "Translated by machine. Please ask us if something is not clear."
 HOW_TO_STOP = "Reply {stop} to stop these messages."
 WROTE_ABOUT = "{guardian} wrote about {child}:"
 WROTE = "{guardian} wrote:"
+CHANGED_ABOUT = "{guardian} changed a message about {child}:"
+CHANGED = "{guardian} changed a message:"
 AS_WRITTEN = "As it was written:"
 NOT_TRANSLATED = "This is not translated yet. A person has been asked to do it."
-
 
 URGENT_FROM = "This is an urgent message from {school}."
 CANNOT_SAY = "We cannot say this in your language yet. A person at the school will tell you what it says."
 SAME_IN_ENGLISH = "The same in English:"
+
+
+NO_RIGHT = "This guardian may no longer be told this about the child."
+
+LONGEST_SMS = 1600  # characters of a message's body (FACTS, "SMS text")
 
 
 class NotRendered(HubError):
@@ -198,7 +205,8 @@ async def _renderings(session: AsyncSession, wanted: Collection[tuple[int, str]]
 def word(envelope: Envelope, school: School, translator: Says) -> str:
     """The whole text of a delivery."""
     if envelope.message.kind is Kind.reply:
-        return _heard(envelope, translator)
+        text = _heard(envelope, translator)
+        return _within_sms(text) if envelope.channel == "sms" else text
     if POLICIES[envelope.message.kind].review is Review.after and _unsure(envelope):
         text, language = _with_the_original(envelope, school, translator), envelope.language
     else:
@@ -206,6 +214,14 @@ def word(envelope: Envelope, school: School, translator: Says) -> str:
         if envelope.rendering and envelope.rendering.made_by is MadeBy.machine:
             text = labelled(text, language, translator)
     return introduced(text, language, translator) if introduces(envelope) else text
+
+
+def buttons(envelope: Envelope, translator: Says) -> tuple[Button, ...]:
+    """What the reader may press instead of writing it."""
+    shown = envelope.message.fields.get("buttons", [])
+    return tuple(
+        Button(_said(one["say"], envelope.language, translator) if "say" in one else one["text"], one["answer"]) for one in shown
+    )
 
 
 def can_apologise(language: str, translator: Says) -> bool:
@@ -271,13 +287,20 @@ def _heard(envelope: Envelope, translator: Says) -> str:
     return "\n".join([*lines, *_media(message)])
 
 
+def _within_sms(text: str) -> str:
+    """What a family wrote in Telegram may be longer than an SMS can be. The translation stands first; the whole is on the hub."""
+    return text if len(text) <= LONGEST_SMS else f"{text[: LONGEST_SMS - 2].rstrip()} …"
+
+
 def _media(message: Message) -> list[str]:
     """The photos and recordings that came with it, each with its type and where it lies."""
     return message.fields.get("media", [])
 
 
 def _headline(envelope: Envelope, translator: Says) -> str:
-    phrase = WROTE_ABOUT if envelope.student else WROTE
+    edited = envelope.message.fields.get("edited")
+    about, plain = (CHANGED_ABOUT, CHANGED) if edited else (WROTE_ABOUT, WROTE)
+    phrase = about if envelope.student else plain
     values = {"guardian": envelope.author or "?", "child": envelope.student or ""}
     return fields.fill(_said(phrase, envelope.language, translator), values, envelope.language, translator.say)
 

@@ -27,13 +27,25 @@ class Trouble(enum.StrEnum):
 
 
 @dataclass(frozen=True)
+class Button:
+    """Something to press beneath a text. Pressing it is writing `answer`, of at most 64 bytes, in reply to that text."""
+
+    label: str
+    answer: str
+
+
+@dataclass(frozen=True)
 class Outgoing:
-    """One delivery as a channel needs it. `seconds_left` is how long the text stays useful, None for ever."""
+    """One delivery as a channel needs it. `seconds_left` is how long the text stays useful, None for ever.
+
+    A channel that knows no buttons leaves them out: the text says what to answer without them.
+    """
 
     delivery_id: int
     to: str
     text: str
     seconds_left: int | None = None
+    buttons: Sequence[Button] = ()
 
 
 @dataclass(frozen=True)
@@ -106,6 +118,7 @@ class Heard:
     `urgent` is true where they wrote to the school's line for emergencies.
     `reply_ref` is the vendor's id of the text that this one answers, where the writer pointed at it.
     `carrier_answered` is true where the carrier has already obeyed and confirmed a STOP or START, so that we must not.
+    `edited` is true where they changed a text that they had written before.
     """
 
     channel: str
@@ -116,6 +129,7 @@ class Heard:
     carrier_answered: bool = False
     reply_ref: str | None = None
     urgent: bool = False
+    edited: bool = False
     media: Sequence[Media] = field(default_factory=tuple)
 
     @property

@@ -4,6 +4,8 @@ Out: dispatch → `TelegramChat.send` → Telegram. Telegram sends no receipts: 
 """
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from aiogram import Bot
@@ -23,13 +25,17 @@ from aiogram.exceptions import (
     TelegramServerError,
     TelegramUnauthorizedError,
 )
+from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup
 from aiogram.utils.token import TokenValidationError
 from aiohttp import ClientConnectorError, ConnectionTimeoutError
 
-from puente.messaging.channels.base import CannotTell, Failure, Outcome, Outgoing, Refused, Retry, Sent, Trouble
+from puente.messaging.channels.base import Button, CannotTell, Failure, Outcome, Outgoing, Refused, Retry, Sent, Trouble
 
 API_URL = "https://api.telegram.org"
-LONGEST_TEXT = 4096  # characters of one message (Telegram Bot API, sendMessage)
+LONGEST_TEXT = 4096  # characters of one message (Telegram Bot API, sendMessage), here in UTF-16 units to be on the safe side
+MOST_PARTS = 4  # a parent's longest text, its translation and what stands around them
+BETWEEN_PARTS = 1.0  # seconds: about one message a second to the same chat (FACTS, "Telegram")
+SHORT_LABEL = 18  # characters: of such buttons two stand in one row
 LONGEST_REST = 86_400  # seconds: no retry_after keeps a chat silent for longer than a day
 # The numbers that aiogram has made into exceptions. Of 5xx it keeps none.
 CODES: dict[type[TelegramAPIError], str] = {
@@ -57,23 +63,35 @@ def open_bot(token: str, api_url: str = API_URL) -> Bot:
 
 
 class TelegramChat:
-    """One text to one chat, plain: no parse mode, so that a family's `<` or `*` stays what it is."""
+    """One text to one chat, plain: no parse mode, so that a family's `<` or `*` stays what it is.
 
-    def __init__(self, bot: Bot, *, timeout: float = 20, name: str = "telegram") -> None:
+    A text that is too long for one message goes in several, and the last of them stands for it.
+    """
+
+    def __init__(self, bot: Bot, *, timeout: float = 20, name: str = "telegram", between_parts: float = BETWEEN_PARTS) -> None:
         self.name = name
         self._bot = bot
         self._timeout = timeout
+        self._between_parts = between_parts
 
     async def send(self, outgoing: Outgoing) -> Outcome:
-        if len(outgoing.text) > LONGEST_TEXT:
-            return Refused(
-                f"The text has {len(outgoing.text):,} characters, and a Telegram message takes at most {LONGEST_TEXT:,}."
-            )
         if not _is_chat(outgoing.to):
             return Refused("This is not a Telegram chat: the family links its phone again.", Trouble.bad_address)
+        parts = parts_of(outgoing.text)
+        if len(parts) > MOST_PARTS:
+            most = MOST_PARTS * LONGEST_TEXT
+            return Refused(f"The text has {len(outgoing.text):,} characters, and we send at most {most:,} by Telegram.")
+        for place, part in enumerate(parts[:-1]):
+            outcome = await self._send(outgoing.to, part)
+            if not isinstance(outcome, Sent):
+                return _after(place, outcome)
+            await asyncio.sleep(self._between_parts)
+        return _after(len(parts) - 1, await self._send(outgoing.to, parts[-1], outgoing.buttons))
+
+    async def _send(self, to: str, text: str, buttons: Sequence[Button] = ()) -> Outcome:
         try:
             async with asyncio.timeout(self._timeout):
-                message = await self._bot.send_message(int(outgoing.to), outgoing.text, parse_mode=None)
+                message = await self._bot.send_message(int(to), text, parse_mode=None, reply_markup=_keyboard(buttons))
         except TimeoutError:
             return Retry("Telegram did not answer in time.", maybe_sent=True)
         except AiogramError as error:
@@ -86,6 +104,37 @@ class TelegramChat:
 
     async def close(self) -> None:
         await self._bot.session.close()
+
+
+def _after(parts: int, outcome: Outcome) -> Outcome:
+    """What an answer means after so many parts have gone: what is tried again would bring those twice."""
+    return replace(outcome, maybe_sent=True) if parts and isinstance(outcome, Retry) else outcome
+
+
+def parts_of(text: str, longest: int = LONGEST_TEXT) -> list[str]:
+    """The text in pieces of at most `longest` UTF-16 units, cut where a line ends, else between words, else anywhere."""
+    parts = []
+    while _units(text) > longest:
+        end = longest
+        while _units(text[:end]) > longest:
+            end -= 1
+        cut = max(text.rfind("\n", 0, end), 0) or max(text.rfind(" ", 0, end), 0) or end
+        parts.append(text[:cut])
+        text = text[cut:].lstrip()
+    return [part for part in parts if part.strip()] + [text]
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", errors="replace")) // 2
+
+
+def _keyboard(buttons: Sequence[Button]) -> InlineKeyboardMarkup | None:
+    """The buttons in rows: short ones side by side."""
+    if not buttons:
+        return None
+    shown = [InlineKeyboardButton(text=button.label, callback_data=button.answer) for button in buttons]
+    wide = 1 if any(len(button.label) > SHORT_LABEL for button in buttons) else 2
+    return InlineKeyboardMarkup(inline_keyboard=[shown[start : start + wide] for start in range(0, len(shown), wide)])
 
 
 def read_error(error: AiogramError) -> Failure:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from datetime import date
 from functools import cache
 from zoneinfo import available_timezones
 
@@ -80,6 +81,15 @@ def language(row: Row, column: str) -> str:
     if tag is None:
         raise WrongRow(f"{column} is unknown: write its code, such as es, vi or zh-Hans")
     return tag
+
+
+def day(row: Row, column: str) -> date | None:
+    """A date like 2009-05-28, None where the cell is empty or there is no such column: what is known stays as it is."""
+    value = text(row, column)
+    try:
+        return date.fromisoformat(value[:10]) if value else None
+    except ValueError:
+        raise WrongRow(f"{column} is not a date like 2009-05-28") from None
 
 
 def zone(row: Row, column: str) -> str | None:

@@ -9,14 +9,17 @@ missing from it stay as they are: a file of one class is a roster too.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from typing import Any, TypeVar
 
 from sqlalchemy import bindparam, delete, exists, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
+from puente.messaging import consent, rights
 from puente.messaging.hours import zone_of_number
 from puente.messaging.roster.rows import STAFF, GuardianRow, Roster, StaffRow, StudentRow
+from puente.models import Message, Task, TaskKind, database
 from puente.models.people import (
     ConsentEntry,
     Contact,
@@ -31,6 +34,7 @@ from puente.models.people import (
     Student,
 )
 
+SHARED = "Two guardians have the same number on file: ask whose it is, and whether both may read what comes there."
 REPLACED = "replaced in the roster"
 REMOVED = "removed from the roster"
 BY_ROSTER = "roster"
@@ -110,6 +114,7 @@ async def enrol(session: AsyncSession, roster: Roster, at: datetime) -> Changes:
     staff_ids = await _enrol_staff(session, roster.staff, group_ids, changes.staff)
     await _enrol_contacts(session, roster.guardians, guardian_ids, at, changes)
     await _enrol_contacts(session, roster.staff, staff_ids, at, changes)
+    await _enrol_numbers_of_age(session, roster.students, at, changes)
     await _say_who_is_missing(session, roster, changes)
     return changes
 
@@ -159,10 +164,21 @@ async def _enrol_groups(session: AsyncSession, roster: Roster, count: Count) -> 
 
 
 async def _enrol_students(session: AsyncSession, rows: list[StudentRow], group_ids: Ids, count: Count) -> Ids:
-    known = await _known(session, Student, [row.id for row in rows], "name", "grade")
-    new = [{"external_id": row.id, "name": row.name, "grade": row.grade or ""} for row in rows if row.id not in known]
+    known = await _known(session, Student, [row.id for row in rows], "name", "grade", "school", "birth_date")
+    new = [
+        {
+            "external_id": row.id, "name": row.name, "grade": row.grade or "", "school": row.school or "",
+            "birth_date": row.birth_date,
+        }
+        for row in rows
+        if row.id not in known
+    ]  # fmt: skip
     ids = {key: before["id"] for key, before in known.items()} | await _insert(session, Student, "external_id", new)
-    steps = {row.id: _difference(known[row.id], name=row.name, grade=row.grade) for row in rows if row.id in known}
+    steps = {
+        row.id: _difference(known[row.id], name=row.name, grade=row.grade, school=row.school, birth_date=row.birth_date)
+        for row in rows
+        if row.id in known
+    }
     await _update(session, Student, [{"id": ids[key], **step} for key, step in steps.items() if step])
     moved = await _set_groups(session, Membership, "student_id", _wanted_groups(rows, ids, group_ids))
     for row in rows:
@@ -197,8 +213,11 @@ def _without_prefix(by_key: dict[str, T]) -> dict[str, T]:
 
 
 async def _enrol_persons(session: AsyncSession, rows: Mapping[str, GuardianRow | StaffRow]) -> tuple[Ids, dict, dict]:
-    """Persons by external id: their ids, those who were known before, and what changed in them."""
-    known = await _known(session, Person, list(rows), "name", "language", "timezone")
+    """Persons by external id: their ids, those who were known before, and what changed in them.
+
+    The language that somebody has chosen themselves is not the roster's to change.
+    """
+    known = await _known(session, Person, list(rows), "name", "language", "timezone", "chose_language_at")
     new = [
         {"external_id": key, "name": row.name, "language": row.language or "en", "timezone": row.timezone}
         for key, row in rows.items()
@@ -206,7 +225,12 @@ async def _enrol_persons(session: AsyncSession, rows: Mapping[str, GuardianRow |
     ]
     ids = {key: before["id"] for key, before in known.items()} | await _insert(session, Person, "external_id", new)
     steps = {
-        key: _difference(known[key], name=row.name, language=row.language, timezone=row.timezone)
+        key: _difference(
+            known[key],
+            name=row.name,
+            language=None if known[key]["chose_language_at"] else row.language,
+            timezone=row.timezone,
+        )
         for key, row in rows.items()
         if key in known
     }
@@ -219,23 +243,39 @@ async def _enrol_links(session: AsyncSession, roster: Roster, student_ids: Ids, 
     for some in _parts({student_ids[link.student_id] for link in roster.links}):
         query = select(Guardianship.__table__).where(col(Guardianship.student_id).in_(some))  # type: ignore[attr-defined]
         known |= {(row["student_id"], row["guardian_id"]): dict(row) for row in (await session.execute(query)).mappings()}
-    new, updates = [], []
+    new, updates, kept = [], [], 0
     for link in roster.links:
         pair = student_ids[link.student_id], guardian_ids[link.guardian_id]
         before = known.pop(pair, None)
-        step = _difference(before, relationship=link.relationship, rights=link.rights) if before else {}
+        step = {}
+        if before:
+            step = _difference(before, relationship=link.relationship, rights=link.rights, order_note=link.order_note or None)
+            if before["order_note"] and _gives_more(before["rights"], step.get("rights")):
+                del step["rights"]
+                kept += 1
         key = {"student_id": pair[0], "guardian_id": pair[1]}
         if before is None:
-            new.append({**key, "relationship": link.relationship or "", "rights": link.rights or Rights.records})
+            new.append({
+                **key, "relationship": link.relationship or "", "rights": link.rights or Rights.records,
+                "order_note": link.order_note or "",
+            })  # fmt: skip
         elif step:
             updates.append({**key, **step})
         changes.links.note(before, step)
     await _insert_all(session, Guardianship, new)
     await _update(session, Guardianship, updates)
+    if kept:
+        changes.notices.append(f"Rights that the file would give back, kept as they are because a note says why: {kept}")
     if known:
         changes.notices.append(
             f"Guardians no longer beside their student in the file, left so (rights none would end it): {len(known)}"
         )
+
+
+def _gives_more(before: Rights, wanted: Rights | None) -> bool:
+    """Whether a guardian would be told more than before. While a note stands beside a link, only a person may do that."""
+    order = (Rights.none, Rights.logistics, Rights.records)
+    return wanted is not None and order.index(wanted) > order.index(before)
 
 
 async def _enrol_contacts(
@@ -262,7 +302,21 @@ async def _enrol_contacts(
         changes.contacts.changed += len(steps.changes)
         changes.contacts.unchanged += row.mobile is not None and steps.add_at is None and not steps.changes
     await _write_contacts(session, new, updates, at)
+    if rows and not isinstance(rows[0], StaffRow):
+        await _ask_about_shared_numbers(session, [contact["address"] for contact in new], at)
     _say_what_became_of_numbers(new, updates, changes)
+
+
+async def _enrol_numbers_of_age(session: AsyncSession, rows: Sequence[StudentRow], at: datetime, changes: Changes) -> None:
+    """The own numbers of students who hear for themselves. Of the others nobody's number is kept before its time."""
+    given = {row.id: row for row in rows if row.mobile}
+    for some in _parts(given):
+        query = select(Student).where(col(Student.external_id).in_(some), col(Student.of_age_at).is_not(None))
+        own = {student.external_id: await rights.own_person(session, student) for student in (await session.scalars(query)).all()}
+        as_guardians = [
+            GuardianRow(key, given[key].name, None, None, given[key].mobile, "", given[key].file, given[key].line) for key in own
+        ]
+        await _enrol_contacts(session, as_guardians, {key: person.id or 0 for key, person in own.items()}, at, changes)
 
 
 async def _write_contacts(session: AsyncSession, new: list[dict[str, Any]], updates: list[dict[str, Any]], at: datetime) -> None:
@@ -275,6 +329,26 @@ async def _write_contacts(session: AsyncSession, new: list[dict[str, Any]], upda
             change = "stopped" if stopped_at else "granted"
             ledger.append({"contact_id": contact_id, "change": change, "by": BY_ROSTER, "source": source, "at": at})
     await _insert_all(session, ConsentEntry, ledger)
+
+
+async def _ask_about_shared_numbers(session: AsyncSession, numbers: Sequence[str], at: datetime) -> None:
+    """A number that two guardians have may be one phone in one home, or one of them reads the other's messages: a person asks."""
+    for some in _parts(set(numbers)):
+        query = (
+            select(Contact)
+            .where(col(Contact.channel) == "sms", col(Contact.bad_at).is_(None), col(Contact.address).in_(some))
+            .where(exists().where(col(Guardianship.guardian_id) == col(Contact.person_id)))
+            .order_by(col(Contact.address), col(Contact.id))
+        )
+        for _, sharing in groupby(await session.scalars(query), key=lambda contact: contact.address):
+            contacts = list(sharing)
+            if len({contact.person_id for contact in contacts}) < 2:
+                continue
+            task = Task(
+                key="shared:" + "+".join(str(contact.id) for contact in contacts[:10]), kind=TaskKind.repair, reason=SHARED,
+                person_id=contacts[0].person_id, contact_id=contacts[0].id, created_at=at,
+            )  # fmt: skip
+            await database.add_once(session, task)
 
 
 def _say_what_became_of_numbers(new: list[dict[str, Any]], updates: list[dict[str, Any]], changes: Changes) -> None:
@@ -336,10 +410,16 @@ async def _known_contacts(session: AsyncSession, person_ids: Sequence[int]) -> d
 
 
 async def _stopped_numbers(session: AsyncSession, numbers: Sequence[str]) -> set[str]:
+    """Those that somebody has stopped, also before we knew whose they were."""
     stopped: set[str] = set()
     for some in _parts(numbers):
         query = select(col(Contact.address)).where(col(Contact.channel) == "sms", col(Contact.stopped_at).is_not(None))
         stopped |= set(await session.scalars(query.where(col(Contact.address).in_(some))))
+        strangers = [f"sms:{number}" for number in some]
+        said = select(col(Message.heard_from), col(Message.text)).where(col(Message.heard_from).in_(strangers))
+        rows = (await session.execute(said.order_by(col(Message.id)))).all()
+        wishes = {sender: wish for sender, words in rows if (wish := consent.wish_of(words)) in ("stop", "start")}
+        stopped |= {str(sender).removeprefix("sms:") for sender, wish in wishes.items() if wish == "stop"}
     return stopped
 
 

@@ -14,17 +14,33 @@ from pathlib import Path
 import phonenumbers
 
 from puente.messaging.roster import oneroster
-from puente.messaging.roster.cells import identifier, language, mobile, needed, optional, rights, several, staff_roles, text, zone
+from puente.messaging.roster.cells import (
+    day,
+    identifier,
+    language,
+    mobile,
+    needed,
+    optional,
+    rights,
+    several,
+    staff_roles,
+    text,
+    zone,
+)
 from puente.messaging.roster.rows import Draft, GuardianRow, LinkRow, Notice, Roster, StaffRow, StudentRow, add_family, add_staff
 from puente.messaging.roster.tables import Problem, Row, Source, Table, UnreadableRoster, open_sources, shown
 
 __all__ = ["Notice", "Problem", "Roster", "UnreadableRoster", "read"]
 
 FAMILY_NEEDED = ("student_id", "student_name", "guardian_id", "guardian_name", "language", "mobile")
-FAMILY_OPTIONAL = ("grade", "groups", "relationship", "rights", "consent_source", "timezone")
+FAMILY_OPTIONAL = (
+    "grade", "groups", "relationship", "rights", "consent_source", "timezone", "school", "birth_date", "student_mobile",
+    "court_order",
+)  # fmt: skip
 STAFF_NEEDED = ("staff_id", "staff_name", "role", "language", "mobile")
 STAFF_OPTIONAL = ("groups", "timezone")
-SELDOM = ("consent_source", "timezone")  # few schools have them, and nobody misses them
+# Few schools have them, and nobody misses them.
+SELDOM = ("consent_source", "timezone", "school", "birth_date", "student_mobile", "court_order")
 
 Take = Callable[[Draft, Row], None]
 
@@ -102,6 +118,9 @@ def _take_family(draft: Draft, row: Row) -> None:
         groups=several(row, "groups"),
         file=row.file,
         line=row.line,
+        school=optional(row, "school"),
+        birth_date=day(row, "birth_date"),
+        mobile=mobile(row, "student_mobile", draft.region),
     )
     guardian = GuardianRow(
         id=identifier(row, "guardian_id"),
@@ -114,7 +133,8 @@ def _take_family(draft: Draft, row: Row) -> None:
         line=row.line,
     )
     relationship = optional(row, "relationship", 64)
-    link = LinkRow(student.id, guardian.id, relationship, rights(row, "rights"), row.file, row.line)
+    note = optional(row, "court_order")
+    link = LinkRow(student.id, guardian.id, relationship, rights(row, "rights"), row.file, row.line, note)
     add_family(draft, student, guardian, link)
 
 

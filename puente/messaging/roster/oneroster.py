@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 
-from puente.messaging.roster.cells import WrongRow, identifier, language, mobile, optional, rights, text, zone
+from puente.messaging.roster.cells import WrongRow, day, identifier, language, mobile, optional, rights, text, zone
 from puente.messaging.roster.rows import (
     Draft,
     GuardianRow,
@@ -68,6 +68,9 @@ class _Set:
     gone: set[str] = field(default_factory=set)
     classes_of: dict[str, list[str]] | None = None  # user → names of the groups; None where the set has no classes
     taught_by: dict[str, list[str]] = field(default_factory=dict)
+    orgs: dict[str, str] = field(default_factory=dict)  # the schools among them, by name
+    school_of: dict[str, str] = field(default_factory=dict)
+    births: dict[str, date] = field(default_factory=dict)
 
 
 def is_set(sources: list[Source]) -> bool:
@@ -82,8 +85,10 @@ def is_set(sources: list[Source]) -> bool:
 def read_set(draft: Draft, sources: list[Source], on: date) -> None:
     """Add what the files of a set say on that day."""
     found = _Set()
+    _read_orgs(draft, sources, found, on)
     _read_users(draft, sources, found, on)
     _read_roles(draft, sources, found, on)
+    _read_births(draft, sources, found, on)
     _read_classes(draft, sources, found, on)
     guardians = _guardian_ids(found)
     for user_id in found.users:
@@ -126,6 +131,31 @@ def _live(draft: Draft, row: Row, on: date) -> bool:
         return True
 
 
+def _read_orgs(draft: Draft, sources: list[Source], found: _Set, on: date) -> None:
+    source = _named(sources, "orgs.csv")
+    for row in _rows(draft, source, "sourcedId", "name", "type") if source else ():
+        if _live(draft, row, on) and (row.cell("type") or "").strip().casefold() == "school":
+            draft.attempt(row, lambda row=row: found.orgs.update({identifier(row, "sourcedid"): text(row, "name")}))
+
+
+def _note_school(found: _Set, user_id: str, orgs: str) -> None:
+    """The first school that somebody belongs to."""
+    if school := next((found.orgs[org.strip()] for org in orgs.split(",") if org.strip() in found.orgs), None):
+        found.school_of.setdefault(user_id, school)
+
+
+def _read_births(draft: Draft, sources: list[Source], found: _Set, on: date) -> None:
+    source = _named(sources, "demographics.csv")
+    for row in _rows(draft, source, "sourcedId") if source else ():
+        if _live(draft, row, on):
+            draft.attempt(row, lambda row=row: _note_birth(found, row))
+
+
+def _note_birth(found: _Set, row: Row) -> None:
+    if born := day(row, "birthdate"):
+        found.births[identifier(row, "sourcedid")] = born
+
+
 def _read_users(draft: Draft, sources: list[Source], found: _Set, on: date) -> None:
     source = _named(sources, "users.csv")
     assert source is not None
@@ -144,6 +174,7 @@ def _note_user(draft: Draft, found: _Set, row: Row, on: date) -> None:
         return
     agents = text(row, "agentsourcedids", 10_000).split(",")
     found.users[user_id] = _User(row, tuple(dict.fromkeys(agent.strip() for agent in agents if agent.strip())))
+    _note_school(found, user_id, text(row, "orgsourcedids", 10_000))
     if role := text(row, "role").casefold():
         found.roles.setdefault(user_id, set()).add(role)
 
@@ -156,6 +187,7 @@ def _read_roles(draft: Draft, sources: list[Source], found: _Set, on: date) -> N
         user_id = (row.cell("usersourcedid") or "").strip()
         if _live(draft, row, on) and _known(draft, found, row, user_id):
             found.roles.setdefault(user_id, set()).add((row.cell("role") or "").strip().casefold())
+            _note_school(found, user_id, row.cell("orgsourcedid") or "")
 
 
 def _known(draft: Draft, found: _Set, row: Row, user_id: str) -> bool:
@@ -219,7 +251,10 @@ def _take(draft: Draft, found: _Set, user_id: str, take) -> None:
 
 def _take_student(draft: Draft, found: _Set, user_id: str, row: Row) -> None:
     groups = None if found.classes_of is None else tuple(dict.fromkeys(found.classes_of.get(user_id, ())))
-    student = StudentRow(user_id, _name(row), _grade(row), groups, row.file, row.line)
+    student = StudentRow(
+        user_id, _name(row), _grade(row), groups, row.file, row.line, found.school_of.get(user_id),
+        found.births.get(user_id), _phone(draft, row),
+    )  # fmt: skip
     check_student(draft, student)
     add_student(draft, student)
 

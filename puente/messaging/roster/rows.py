@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any, Protocol
 
 from puente.messaging.roster.cells import WrongRow
@@ -13,7 +14,10 @@ STAFF = "staff:"
 
 @dataclass(frozen=True, slots=True)
 class StudentRow:
-    """`grade` and `groups` are None where the roster does not speak of them."""
+    """`grade`, `groups`, `school` and `birth_date` are None where the roster does not speak of them.
+
+    `mobile` is the student's own number, which is of use once they are 18.
+    """
 
     id: str
     name: str
@@ -21,6 +25,9 @@ class StudentRow:
     groups: tuple[str, ...] | None
     file: str
     line: int
+    school: str | None = None
+    birth_date: date | None = None
+    mobile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ class GuardianRow:
 
 @dataclass(frozen=True, slots=True)
 class LinkRow:
-    """`relationship` and `rights` are None where the roster does not speak of them."""
+    """`relationship`, `rights` and `order_note` are None where the roster does not speak of them."""
 
     student_id: str
     guardian_id: str
@@ -47,6 +54,7 @@ class LinkRow:
     rights: Rights | None
     file: str
     line: int
+    order_note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +149,8 @@ def add_family(draft: Draft, student: StudentRow, guardian: GuardianRow, link: L
 
 
 def check_student(draft: Draft, student: StudentRow) -> None:
-    _must_agree(
-        draft.students.get(student.id), student, {"student_name": "name", "grade": "grade", "groups": "groups"}, "student_id"
-    )
+    columns = {"student_name": "name", "grade": "grade", "groups": "groups", "school": "school", "birth_date": "birth_date"}
+    _must_agree(draft.students.get(student.id), student, columns | {"student_mobile": "mobile"}, "student_id")
 
 
 def check_guardian(draft: Draft, guardian: GuardianRow) -> None:

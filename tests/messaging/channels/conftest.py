@@ -61,7 +61,7 @@ async def bot(telegram: FakeTelegram) -> AsyncIterator[Bot]:
 
 @pytest.fixture
 def chat(bot: Bot) -> TelegramChat:
-    return TelegramChat(bot, timeout=5)
+    return TelegramChat(bot, timeout=5, between_parts=0)
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,18 @@
 """Sending through aiogram to a Telegram on loopback: what arrives, and what each failure is called."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from aiogram import Bot
 from aiogram.types import BotCommand, InlineKeyboardButton, InlineKeyboardMarkup
+from hypothesis import given
+from hypothesis import strategies as st
 
-from puente.messaging.channels.base import CannotTell, Outcome, Outgoing, Refused, Retry, Sent, Trouble
-from puente.messaging.channels.telegram import TelegramChat, open_bot
+from puente.messaging.channels.base import Button, CannotTell, Outcome, Outgoing, Refused, Retry, Sent, Trouble
+from puente.messaging.channels.telegram import TelegramChat, open_bot, parts_of
 from tests.fakes import Listener
 from tests.fakes.telegram import BROKEN, HANGS, TAKES_AND_DROPS, Answer, FakeTelegram, busy
 
@@ -67,11 +71,52 @@ async def test_what_is_no_chat_is_refused_before_any_request(telegram: FakeTeleg
 
 async def test_a_text_too_long_is_refused_before_any_request(telegram: FakeTelegram, chat: TelegramChat) -> None:
     telegram.joins(ROSA)
-    outcome = await chat.send(to_rosa("a" * 4097))
+    outcome = await chat.send(to_rosa("a" * (4 * 4096 + 1)))
     assert judged(outcome) == (Refused, Trouble.none, False, None)
-    assert "4,096" in outcome.reason  # type: ignore[union-attr]
+    assert "16,384" in outcome.reason  # type: ignore[union-attr]
     assert telegram.calls == []
     assert isinstance(await chat.send(to_rosa("a" * 4096)), Sent)
+    assert len(telegram.sent) == 1
+
+
+async def test_a_long_text_goes_in_several_and_its_buttons_with_the_last(telegram: FakeTelegram, chat: TelegramChat) -> None:
+    telegram.joins(ROSA)
+    text = "\n".join(f"{place}: {'😀 hola ' * 100}" for place in range(10))
+    outcome = await chat.send(replace(to_rosa(text), buttons=(Button("Sí", "1"), Button("No", "2"))))
+    assert isinstance(outcome, Sent)
+    assert outcome.ref == f"{ROSA}:{telegram.sent[-1]['message_id']}"
+    assert "\n".join(telegram.texts(ROSA)) == text
+    assert all(len(part.encode("utf-16-le")) <= 2 * 4096 for part in telegram.texts(ROSA))
+    *before, last = telegram.sent
+    assert [[button["text"] for button in row] for row in last["reply_markup"]["inline_keyboard"]] == [["Sí", "No"]]
+    assert len(before) == 1
+    assert not any("reply_markup" in message for message in before)
+
+
+async def test_a_long_text_that_breaks_off_is_in_doubt(
+    telegram: FakeTelegram, chat: TelegramChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telegram.joins(ROSA)
+    telegram.next(Answer(502, "Bad Gateway"))
+    assert judged(await chat.send(to_rosa("a" * 5000))) == (Retry, Trouble.none, False, None)
+    assert telegram.sent == []
+    send = chat._send
+
+    async def send_and_break(*given: Any) -> Outcome:
+        outcome = await send(*given)
+        telegram.next(Answer(502, "Bad Gateway"))
+        return outcome
+
+    monkeypatch.setattr(chat, "_send", send_and_break)
+    assert judged(await chat.send(to_rosa("a" * 5000))) == (Retry, Trouble.none, True, None)
+    assert len(telegram.sent) == 1
+
+
+@given(st.text(alphabet="ab \n😀é", max_size=200), st.integers(2, 20))
+def test_the_parts_of_a_text_are_the_text(text: str, longest: int) -> None:
+    parts = parts_of(text, longest)
+    assert all(len(part.encode("utf-16-le")) <= 2 * longest for part in parts)
+    assert "".join("".join(parts).split()) == "".join(text.split())
 
 
 async def test_another_bad_request_is_refused_and_says_why(telegram: FakeTelegram, chat: TelegramChat) -> None:
