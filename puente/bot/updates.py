@@ -7,27 +7,34 @@ wrote.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import structlog
 from aiogram import Bot, Dispatcher
 from aiogram.exceptions import AiogramError, TelegramRetryAfter
-from aiogram.types import BotCommand, Update
+from aiogram.types import BotCommand, BotCommandScopeChat, Update
+from aiogram.types.update import UpdateTypeLookupError
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.bot import inbox
+from puente.bot import inbox, staff
+from puente.bot.families import Direct
+from puente.messaging import answers, audiences, conversations
+from puente.messaging.channels.base import Heard
 from puente.messaging.wording import Says
-from puente.models import HubError, Task, TaskKind, TelegramUpdate, database
+from puente.models import Contact, HubError, Person, Task, TaskKind, TelegramUpdate, database
 from puente.models.database import Sessions
 from puente.translations.phrases import SPOKEN
 
 log = structlog.get_logger()
 
-# Each is heard as the word that it is: messaging/reading.py and consent.py.
+# Each is heard as the word that it is: messaging/reading.py, family.py and consent.py.
 COMMANDS = (
     ("language", "Choose your language"),
+    ("child", "Children these messages are about"),
+    ("sms", "Get messages by SMS"),
     ("stop", "Stop messages"),
     ("start", "Get messages again"),
     ("help", "Help"),
@@ -55,8 +62,12 @@ class Listening:
 
     async def link(self, token: str) -> str:
         """The deep link that carries a token to our bot."""
+        return f"https://t.me/{await self.name()}?start={token}"
+
+    async def name(self) -> str:
+        """What the bot is called in Telegram."""
         try:
-            return f"https://t.me/{(await self.bot.me()).username}?start={token}"
+            return (await self.bot.me()).username or ""
         except (AiogramError, OSError) as error:
             raise TelegramSaysNo(f"Telegram did not answer ({type(error).__name__}). Check PUENTE_TELEGRAM_TOKEN.") from None
 
@@ -72,11 +83,25 @@ class Listening:
         """Show what can be asked of the bot, in each language that we speak. Without it families write the words instead."""
         try:
             for tag in SPOKEN:
-                said = [BotCommand(command=name, description=translator.say(phrase, tag) or phrase) for name, phrase in COMMANDS]
+                said = _told(COMMANDS, tag, translator)
                 # Telegram knows languages by two letters; English is for everybody else.
                 await self.bot.set_my_commands(said, language_code=None if tag == "en" else tag.split("-")[0])
+            for chat, tag in await self._chats_of_staff():
+                await self.bot.set_my_commands(
+                    _told(staff.COMMANDS + COMMANDS, tag, translator), scope=BotCommandScopeChat(chat_id=chat)
+                )
         except (AiogramError, OSError) as error:
             log.warning("commands.untold", error=type(error).__name__)
+
+    async def _chats_of_staff(self) -> list[tuple[int, str]]:
+        """The chats of whoever works for the school, each with its reader's language."""
+        query = (
+            select(col(Contact.address), col(Person.language))
+            .join(Person, col(Person.id) == col(Contact.person_id))
+            .where(col(Contact.channel) == "telegram", col(Contact.bad_at).is_(None), col(Person.id).in_(audiences.staff()))
+        )
+        async with self._sessions() as session:
+            return [(int(chat), tag) for chat, tag in await session.execute(query)]
 
     async def poll(self, *, wait: int = LONG_POLL) -> int:
         """Fetch one batch and store it. The next call confirms it to Telegram, so nothing is confirmed before it is stored.
@@ -136,14 +161,24 @@ class Listening:
             if row.handled_at:
                 return  # another process was first
             update = Update.model_validate(row.payload, context={"bot": self.bot})
-            answer = await self._dispatcher.feed_update(self.bot, update, session=session, at=at)
+            answer = await self._dispatcher.feed_update(self.bot, update, session=session, at=at) if _is_known(update) else None
             row.handled_at = at
-        # Only somebody whom we do not know is answered here; everyone else is answered through the outbox.
-        if isinstance(answer, str) and update.message:
-            try:
-                await self.bot.send_message(update.message.chat.id, answer)
-            except (AiogramError, OSError) as error:
-                log.warning("answer.lost", update=update_id, error=type(error).__name__)
+        try:
+            await self._answer_directly(update, answer)
+        except (AiogramError, OSError) as error:
+            log.warning("answer.lost", update=update_id, error=type(error).__name__)
+
+    async def _answer_directly(self, update: Update, answer: object) -> None:
+        """Only somebody whom we do not know is answered here, and a button told that it was pressed; else there is the outbox."""
+        if update.callback_query:
+            await self.bot.answer_callback_query(update.callback_query.id)
+        if not isinstance(answer, Direct):
+            return
+        try:
+            await self.bot.send_message(answer.chat_id, answer.text, reply_markup=answer.keyboard)
+        finally:
+            if answer.leave:
+                await self.bot.leave_chat(answer.chat_id)
 
     async def _count_failure(self, update_id: int) -> None:
         at = self._now()
@@ -156,3 +191,28 @@ class Listening:
                     key=f"update:{update_id}", kind=TaskKind.answer, reason="A Telegram message could not be read.", created_at=at
                 )
                 await database.add_once(session, task)
+                await self._say_unreadable(session, row, at)
+
+    async def _say_unreadable(self, session: AsyncSession, row: TelegramUpdate, at: datetime) -> None:
+        """Whoever wrote it, if we know them, is told that it was not read."""
+        message = row.payload.get("message")
+        chat = message.get("chat") if isinstance(message, dict) else None
+        address = str(chat.get("id")) if isinstance(chat, dict) else ""
+        contact = await session.scalar(
+            select(Contact).where(col(Contact.channel) == "telegram", col(Contact.address) == address).limit(1)
+        )
+        if contact and not contact.stopped_at:
+            heard = Heard("telegram", address, "", str(row.update_id), at)
+            await answers.say(session, contact, conversations.UNREADABLE_TEXT, heard)
+
+
+def _is_known(update: Update) -> bool:
+    """Whether this is of a kind that aiogram knows. Of any other it prints the whole update, which may hold what a family wrote."""
+    try:
+        return bool(update.event_type)
+    except UpdateTypeLookupError:
+        return False
+
+
+def _told(commands: Sequence[tuple[str, str]], tag: str, translator: Says) -> list[BotCommand]:
+    return [BotCommand(command=name, description=translator.say(phrase, tag) or phrase) for name, phrase in commands]

@@ -135,7 +135,7 @@ async def test_an_update_that_fails_again_and_again_becomes_a_task(telegram: Fak
 async def test_the_commands_are_told_in_every_language_that_we_speak(telegram: FakeTelegram, opened: Any) -> None:
     await opened(telegram.token).tell_commands(Translator(Phrases(), Engine("no packs")))
     assert set(telegram.commands) == {"", "ar", "es", "fa", "fr", "ht", "ko", "pt", "ru", "so", "sw", "tl", "uk", "vi", "zh"}
-    assert [command["command"] for command in telegram.commands["vi"]] == ["language", "stop", "start", "help"]
+    assert [command["command"] for command in telegram.commands["vi"]] == ["language", "child", "sms", "stop", "start", "help"]
     assert telegram.commands["vi"][0]["description"] == Phrases().say("Choose your language", "vi")
 
 

@@ -103,6 +103,7 @@ PARAMETERS: dict[str, dict[str, Converter]] = {
     "editMessageText": {**_SENDING, "chat_id": _integer, "message_id": _integer},
     "editMessageReplyMarkup": {"chat_id": _integer, "message_id": _integer, "reply_markup": _object},
     "answerCallbackQuery": {"callback_query_id": str, "text": str, "show_alert": _boolean, "cache_time": _integer},
+    "leaveChat": {"chat_id": _integer},
     "sendChatAction": {"chat_id": _integer, "action": str},
     "getUpdates": {"offset": _integer, "limit": _integer, "timeout": _integer, "allowed_updates": _list},
     "setWebhook": {
@@ -138,6 +139,8 @@ class FakeTelegram(Loopback):
         self.people: dict[int, dict[str, Any]] = {}
         self.blocked: set[int] = set()
         self.deactivated: set[int] = set()
+        self.groups: set[int] = set()
+        self.left: list[int] = []
         self.sent: list[dict[str, Any]] = []
         self.edits: list[dict[str, Any]] = []
         self.answered: list[dict[str, Any]] = []
@@ -201,6 +204,43 @@ class FakeTelegram(Loopback):
             message["entities"] = [{"type": "bot_command", "offset": 0, "length": command.end()}]
         return await self._queue("message", message)
 
+    async def replies(self, chat_id: int, message_id: int, text: str) -> dict[str, Any]:
+        """A person answers a message by pointing at it."""
+        message = self._message(chat_id, text, self.people[chat_id])
+        return await self._queue("message", message | {"reply_to_message": _shown(self._find(chat_id, message_id))})
+
+    async def changes(self, said: Mapping[str, Any], text: str) -> dict[str, Any]:
+        """A person changes what they have written."""
+        message = {**said["message"], "text": text, "edit_date": 1_800_000_001}
+        return await self._queue("edited_message", message)
+
+    async def shares_number(self, chat_id: int, number: str, owner: int | None = None) -> dict[str, Any]:
+        """A person presses the button that shares their number, or sends the address card of another `owner`."""
+        if chat_id not in self.people:
+            self.joins(chat_id)
+        message = self._message(chat_id, "", self.people[chat_id])
+        del message["text"]
+        message["contact"] = {"phone_number": number, "first_name": "?", "user_id": owner or chat_id}
+        return await self._queue("message", message)
+
+    async def is_added_to(self, group_id: int, by: int) -> dict[str, Any]:
+        """Somebody takes the bot into a group."""
+        if by not in self.people:
+            self.joins(by)
+        self.groups.add(group_id)
+        member = {"user": self.me, "status": "member"}
+        change = {
+            "chat": _group(group_id), "from": self.people[by], "date": 1_800_000_000,
+            "old_chat_member": member | {"status": "left"}, "new_chat_member": member,
+        }  # fmt: skip
+        return await self._queue("my_chat_member", change)
+
+    async def hears_in(self, group_id: int, chat_id: int, text: str, *, channel: bool = False) -> dict[str, Any]:
+        """Somebody writes in a group, or something is posted in a channel, that the bot is in."""
+        self.groups.add(group_id)
+        message = self._message(chat_id, text, self.people[chat_id]) | {"chat": _group(group_id, channel=channel)}
+        return await self._queue("channel_post" if channel else "message", message)
+
     async def press(self, chat_id: int, data: str, message_id: int | None = None) -> dict[str, Any]:
         """A person taps a button. It must be there: on the message named, or on the last one in the chat that has it."""
         shown = (message for message in reversed(self.sent) if message["chat"]["id"] == chat_id)
@@ -263,6 +303,13 @@ class FakeTelegram(Loopback):
             message["reply_markup"] = _markup(reply_markup)
         self.sent.append(message)
         return _shown(message)
+
+    async def _leave_chat(self, chat_id: int = 0) -> bool:
+        if chat_id not in self.groups:
+            raise WrongError(400, "Bad Request: chat not found")
+        self.groups.discard(chat_id)
+        self.left.append(chat_id)
+        return True
 
     async def _get_me(self) -> dict[str, Any]:
         return self.me | {"can_join_groups": False, "can_read_all_group_messages": False, "supports_inline_queries": False}
@@ -333,7 +380,7 @@ class FakeTelegram(Loopback):
                 raise WrongError(400, "Bad Request: BOT_COMMAND_INVALID")
             if not 1 <= len(command.get("description", "")) <= 256:
                 raise WrongError(400, "Bad Request: BOT_COMMAND_DESCRIPTION_INVALID")
-        self.commands[language_code] = list(commands)
+        self.commands[f"chat {scope['chat_id']}" if scope else language_code] = list(commands)
         return True
 
     async def _delete_my_commands(self, language_code: str = "", scope: Any = None) -> bool:
@@ -347,11 +394,12 @@ class FakeTelegram(Loopback):
             raise WrongError(403, "Forbidden: user is deactivated")
         if chat_id in self.blocked:
             raise WrongError(403, "Forbidden: bot was blocked by the user")
-        if chat_id not in self.people:
+        if chat_id not in self.people and chat_id not in self.groups:
             raise WrongError(400, "Bad Request: chat not found")
 
     def _message(self, chat_id: int, text: str, sender: Mapping[str, Any]) -> dict[str, Any]:
-        chat = {"id": chat_id, "type": "private", "first_name": self.people[chat_id]["first_name"]}
+        person = self.people.get(chat_id)
+        chat = {"id": chat_id, "type": "private", "first_name": person["first_name"]} if person else _group(chat_id)
         return {"message_id": next(self._message_ids), "date": 1_800_000_000, "chat": chat, "from": dict(sender), "text": text}
 
     def _find(self, chat_id: int | None, message_id: int | None) -> dict[str, Any]:
@@ -381,6 +429,10 @@ class FakeTelegram(Loopback):
                 await self._queued.wait_for(lambda: bool(self.pending))
         except TimeoutError:
             return
+
+
+def _group(group_id: int, *, channel: bool = False) -> dict[str, Any]:
+    return {"id": group_id, "type": "channel" if channel else "supergroup", "title": "Parents of 3B"}
 
 
 async def _fields(request: web.Request) -> dict[str, str]:

@@ -2,17 +2,19 @@
 
 import itertools
 from pathlib import Path
-from typing import Any
 
 from aiohttp import ClientSession
 from sqlalchemy import select, update
+from sqlmodel import col
 
+from puente.bot import families
+from puente.messaging import family, reading
 from puente.messaging.conversations import HELP
-from puente.models import LinkToken, Message, Task, TelegramUpdate
+from puente.models import Contact, LinkToken, Message, Task, TelegramUpdate
 from puente.translations.phrases import Phrases
 from tests.fakes import on_sqlite
 from tests.fakes.telegram import BROKEN
-from tests.fakes.town import ROSA, TEACHER_CHAT, Town, open_town
+from tests.fakes.town import JOHN, ROSA, TEACHER_CHAT, Town, folded, open_town, said
 
 pytestmark = on_sqlite
 
@@ -25,6 +27,11 @@ NO_LINK = "Hello! To get messages here, please ask the school for a link of your
 async def updates(town: Town) -> list[TelegramUpdate]:
     async with town.hub.sessions() as session:
         return list(await session.scalars(select(TelegramUpdate)))
+
+
+async def tasks(town: Town) -> list[Task]:
+    async with town.hub.sessions() as session:
+        return list(await session.scalars(select(Task)))
 
 
 async def heard(town: Town) -> list[Message]:
@@ -69,7 +76,10 @@ async def test_a_link_that_is_too_old_or_was_never_ours_joins_nobody(town: Town)
 async def test_start_without_a_link_is_told_to_ask_for_one(town: Town) -> None:
     await town.telegram.says(CHAT, "/start")
     await town.settle()
-    assert town.telegram.texts(CHAT) == [NO_LINK]
+    (asked,) = town.telegram.sent
+    assert asked["text"] == f"{NO_LINK}\n{families.SHARE}"
+    (((button,),),) = [asked["reply_markup"]["keyboard"]]
+    assert (button["text"], button["request_contact"]) == (families.SHARE_BUTTON, True)
     assert not await heard(town)
 
 
@@ -92,20 +102,105 @@ async def test_a_known_chat_that_starts_again_is_not_sent_away(town: Town) -> No
     assert NO_LINK not in town.telegram.texts(CHAT)
 
 
-def in_a_group(update: dict[str, Any], number: int) -> dict[str, Any]:
-    chat = {"id": GROUP, "type": "supergroup", "title": "Parents of 3B"}
-    return {"update_id": number, "message": {**update["message"], "chat": chat}}
+async def test_groups_and_channels_are_politely_refused(town: Town) -> None:
+    town.telegram.joins(CHAT, language_code="es")
+    await town.telegram.is_added_to(GROUP, by=CHAT)
+    await town.settle()
+    assert town.telegram.texts(GROUP) == [PHRASES.say(families.NO_GROUPS, "es")]
+    await town.telegram.hears_in(GROUP - 1, CHAT, f"/start {await town.token('G-1')}")
+    await town.telegram.hears_in(GROUP - 2, CHAT, "Good morning.", channel=True)
+    await town.settle()
+    assert town.telegram.left == [GROUP, GROUP - 1, GROUP - 2]
+    assert len(await town.contacts("G-1")) == 1, "a link is used up in private alone"
+    assert not await heard(town)
+    assert all(row.handled_at for row in await updates(town))
 
 
-async def test_group_chats_are_not_listened_to(town: Town) -> None:
-    said = await town.telegram.says(CHAT, f"/start {await town.token('G-1')}")
-    async with town.hub.sessions.begin() as session:
-        await session.execute(update(TelegramUpdate).values(handled_at=town.clock.now()))
-    assert await town.telegram.deliver(in_a_group(said, 950_000_001)) == 200
+async def test_a_number_that_telegram_vouches_for_joins_its_owner(town: Town) -> None:
+    town.telegram.joins(CHAT, language_code="es")
+    await town.telegram.says(CHAT, "/start es")
+    await town.settle()
+    assert town.telegram.texts(CHAT)[-1].endswith(PHRASES.say(families.SHARE, "es") or "?")
+    await town.telegram.shares_number(CHAT, ROSA.lstrip("+"))
+    await town.settle()
+    assert [contact.channel for contact in await town.contacts("G-1")] == ["telegram", "sms"]
+    assert all(contact.verified_at for contact in await town.contacts("G-1"))
+    assert "Mesa Vista School" in town.telegram.texts(CHAT)[-1]
+    assert not await tasks(town)
+
+
+async def test_another_persons_address_card_joins_nobody(town: Town) -> None:
+    town.telegram.joins(CHAT, language_code="vi")
+    await town.telegram.shares_number(CHAT, ROSA, owner=OTHER)
     await town.settle()
     assert len(await town.contacts("G-1")) == 1
-    assert all(row.handled_at for row in await updates(town))
-    assert not town.telegram.sent
+    assert town.telegram.texts(CHAT) == [PHRASES.say(families.NOT_FOUND, "vi")]
+    assert [task.kind for task in await tasks(town)] == ["answer"]
+
+
+async def test_a_number_of_two_guardians_joins_neither(town: Town) -> None:
+    async with town.hub.sessions.begin() as session:
+        await session.execute(update(Contact).where(col(Contact.address) == JOHN).values(address=ROSA))
+    await town.telegram.shares_number(CHAT, ROSA)
+    await town.telegram.shares_number(CHAT, "+15055550177")
+    await town.settle()
+    assert len(await town.contacts("G-1")) == len(await town.contacts("G-2")) == 1
+    assert town.telegram.texts(CHAT) == [families.NOT_FOUND] * 2
+    assert [message.text for message in await heard(town)] == [ROSA, "+15055550177"], "kept for the person whose task it is"
+
+
+async def test_a_changed_text_is_passed_on_as_one(town: Town) -> None:
+    await town.joins_telegram("T-1", TEACHER_CHAT)
+    await town.joins_telegram("G-2", CHAT)
+    await town.write("School is closed today.", "guardian:G-2")
+    await town.settle()
+    said = await town.telegram.says(CHAT, "I will be there.")
+    await town.settle()
+    await town.telegram.changes(said, "I cannot come.")
+    await town.settle()
+    assert town.telegram.texts(TEACHER_CHAT)[-2:] == [
+        "John Ruiz wrote:\nI will be there.",
+        "John Ruiz changed a message:\nI cannot come.",
+    ]
+
+
+async def test_a_language_is_chosen_with_one_tap(town: Town) -> None:
+    await town.joins_telegram("G-1", CHAT, "es")
+    await town.telegram.says(CHAT, "/language")
+    await town.settle()
+    await town.telegram.press(CHAT, "Tiếng Việt")
+    await town.settle()
+    assert town.telegram.texts(CHAT)[-1] == PHRASES.say(reading.CHANGED, "vi")
+    assert [answer["callback_query_id"] for answer in town.telegram.answered] == ["1"]
+
+
+async def test_a_family_moves_to_sms_and_back_and_loses_nothing(town: Town) -> None:
+    await town.joins_telegram("G-1", CHAT, "es")
+    await town.write("School is closed today.", "guardian:G-1")
+    await town.telegram.says(CHAT, "/sms")
+    await town.settle()
+    assert [folded(text).splitlines()[0] for text in town.twilio.texts(ROSA)] == [
+        folded(PHRASES.say(family.HERE, "es") or "?"),
+        said("School is closed today.", "es"),
+    ], "what was not on its way yet goes where the family wants it"
+    await town.write("Thank you.", "guardian:G-1")
+    await town.settle()
+    assert said("Thank you.", "es") in town.twilio.texts(ROSA)[-1]
+    await town.twilio.hears(town.sms_url, ROSA, "Telegram")
+    await town.settle()
+    assert town.telegram.texts(CHAT)[-1] == PHRASES.say(family.HERE, "es")
+    await town.write("OK.", "guardian:G-1")
+    await town.settle()
+    assert (PHRASES.say("OK.", "es") or "?") in town.telegram.texts(CHAT)[-1]
+
+
+async def test_a_family_is_told_whose_messages_come_and_who_reads_theirs(town: Town) -> None:
+    await town.joins_telegram("G-1", CHAT, "es")
+    await town.telegram.says(CHAT, "/child")
+    await town.settle()
+    here = [(PHRASES.say(family.COMES_HERE, "es") or "?").replace("{child}", child) for child in ("Ana Ruiz", "Leo Ruiz")]
+    assert town.telegram.texts(CHAT)[-1].splitlines() == [*here, PHRASES.say(family.READ_BY, "es")]
+    assert "John" not in town.telegram.texts(CHAT)[-1]
 
 
 async def test_an_update_is_kept_before_it_is_handled_and_its_repetition_changes_nothing(town: Town) -> None:
