@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # A virtual environment that happens to be active must not leak into this one.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: demo test check bench practice-pack lock clean
+.PHONY: demo test check bench practice-pack fonts lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m samples.demo
@@ -31,6 +31,10 @@ practice-pack: $(VENV)/.installed-dev
 	$(BIN)/python -m practice.train en es $(PRACTICE)
 	$(BIN)/python -m practice.train es en $(PRACTICE)
 	cp build/practice/practice-*.argosmodel practice/
+
+# The fonts that paper is printed in, from npm: puente/printing/fonts/README.md.
+fonts: $(VENV)/.installed
+	$(BIN)/python -m tools.fonts
 
 lock: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-header --quiet pyproject.toml --group build -o requirements.lock
