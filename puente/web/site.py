@@ -5,11 +5,14 @@ import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Literal
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response, Security
 from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,6 +25,15 @@ log = structlog.get_logger()
 FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 
 
+class Health(BaseModel):
+    """What `/healthz` answers, for the OpenAPI of the app."""
+
+    database: Literal["ok", "unreachable"]
+    oldest_due_seconds: int = 0
+    resting: list[str] = []
+    stalled: list[str] = []
+
+
 def open_site(
     sessions: Sessions, routers: Sequence[APIRouter], now: Callable[[], datetime], metrics_token: str | None = None
 ) -> FastAPI:
@@ -31,7 +43,7 @@ def open_site(
     for router in routers:
         site.include_router(router)
 
-    @site.get("/healthz")
+    @site.get("/healthz", responses={200: {"model": Health}, 503: {"model": Health, "description": "Somebody should look."}})
     async def healthz() -> JSONResponse:
         try:
             async with sessions() as session:
@@ -43,7 +55,12 @@ def open_site(
             return JSONResponse({**well, "stalled": health.stalled}, status_code=503)
         return JSONResponse(well)
 
-    @site.get("/metrics")
+    @site.get(
+        "/metrics",
+        response_class=PlainTextResponse,
+        responses={403: {"description": "Only this machine and whoever has the token may read them."}},
+        dependencies=[Security(HTTPBearer(auto_error=False))],
+    )
     async def read_metrics(request: Request) -> Response:
         if not (_from_here(request) or _knows(request, metrics_token)):
             return Response(status_code=403)

@@ -11,10 +11,11 @@ from fastapi import FastAPI
 from sqlalchemy import event, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import Session
+from sqlmodel import col
 from twilio.request_validator import RequestValidator
 
 from puente.messaging import conversations
-from puente.models import Contact, Message, Person, PersonRole, Receipt, Role, TelegramUpdate, database
+from puente.models import Contact, Kind, Message, Person, PersonRole, Receipt, Role, TelegramUpdate, database
 from puente.models.database import Sessions
 from puente.web.site import open_site
 from puente.web.webhooks import telegram_routes, twilio_routes
@@ -101,7 +102,8 @@ def heard(body: str, sid: str = "SM1", **more: str) -> dict[str, str]:
 
 async def texts(sessions: Sessions) -> list[str]:
     async with sessions() as session:
-        return list(await session.scalars(select(Message.text).order_by(Message.id)))  # type: ignore[arg-type]
+        heard = select(col(Message.text)).where(col(Message.kind) == Kind.reply).order_by(col(Message.id))
+        return list(await session.scalars(heard))
 
 
 # A 200 means stored
