@@ -26,7 +26,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col
 
-from puente.messaging import composing, digests, metrics, outbox, phones, scheduling
+from puente.bot import staff
+from puente.messaging import composing, digests, metrics, outbox, phones, repair, rights, scheduling
 from puente.messaging.channels.base import Channel
 from puente.messaging.channels.handset import Handset
 from puente.messaging.channels.twilio import TwilioSms
@@ -52,10 +53,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-PROGRAMS: Sequence[Program] = ()
-
 # How often each tick comes round, in seconds. Each is skipped while its last run is still going.
-EVERY = {"fire": 5.0, "listen": 0.5, "bundle": 30.0, "release": 1.0, "stray": 60.0}
+EVERY = {"fire": 5.0, "listen": 0.5, "look_after": 600.0, "bundle": 30.0, "release": 1.0, "stray": 60.0}
 EVERY_LINE = 0.5
 
 # How long, in seconds, the ticks under way are waited for at the end: longer than any channel waits for an answer.
@@ -93,7 +92,14 @@ class Hub:
         return await scheduling.fire_due(self.sessions, self.now(), self.settings.timezone)
 
     async def listen(self) -> int:
-        return await self.listening.handle_pending() if self.listening else 0
+        if self.listening is None:
+            return 0
+        handled = await self.listening.handle_pending()
+        return handled + await staff.show_previews(self.sessions, self.translator, self.paces, self.school, self.now())
+
+    async def look_after(self) -> int:
+        of_age = await rights.come_of_age(self.sessions, self.settings.timezone, self.now())
+        return of_age + await repair.ask_due(self.sessions, self.settings.timezone, self.now())
 
     async def bundle(self) -> int:
         return await digests.write_due(self.sessions, self.translator, self.school, self.now())
@@ -109,7 +115,8 @@ class Hub:
 
     async def tick(self) -> int:
         """Do everything that is due now. Returns how much that was."""
-        return await self.fire() + await self.listen() + await self.bundle() + await self.release() + await self.dispatch()
+        done = await self.fire() + await self.listen() + await self.look_after()
+        return done + await self.bundle() + await self.release() + await self.dispatch()
 
     async def busy(self) -> bool:
         """Is anything due, in flight, or about to be tried again?"""
@@ -190,8 +197,8 @@ class Hub:
             token = self.settings.twilio_auth_token.get_secret_value()
             routers.append(
                 twilio_routes(
-                    self.sessions, token, self.public_url, PROGRAMS, self.now, senders=self.channels,
-                    urgent_sender=self.settings.urgent_sender,
+                    self.sessions, token, self.public_url, programs_of(self.school), self.now, senders=self.channels,
+                    urgent_sender=self.settings.urgent_sender, translator=self.translator,
                 )
             )  # fmt: skip
         if self.listening:
@@ -305,8 +312,14 @@ def _open_channels(
     except ValueError as error:
         raise BadSettings(str(error)) from None
     channels["telegram"] = TelegramChat(bot)
-    handlers = families.open_dispatcher(PROGRAMS, _school(settings), translator, channels)
+    school = _school(settings)
+    handlers = families.open_dispatcher(programs_of(school), school, translator, channels)
     return channels, Listening(sessions, bot, handlers, now)
+
+
+def programs_of(school: School) -> Sequence[Program]:
+    """What may claim an answer, in the order in which they are asked."""
+    return (staff.Writing(school),)
 
 
 def _open_sms(settings: Settings, sender: str) -> TwilioSms:

@@ -101,6 +101,11 @@ class Settings(BaseSettings):
         return self.twilio_messaging_service or self.twilio_from if self.twilio_account_sid else None
 
     @property
+    def families_text_to(self) -> str | None:
+        """The number that families text: a messaging service has several, and shows none."""
+        return self.twilio_from if self.twilio_account_sid else None
+
+    @property
     def urgent_sender(self) -> str | None:
         return self.twilio_urgent_from if self.twilio_account_sid else None
 

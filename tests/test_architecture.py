@@ -13,12 +13,13 @@ BELOW = {
     "models": set(),
     "translations": {"models"},
     "messaging": {"models", "translations"},
-    "programs": {"models", "translations", "messaging"},
+    "printing": {"models", "translations"},
+    "programs": {"models", "translations", "messaging", "printing"},
     "bot": {"models", "translations", "messaging", "programs"},
-    "web": {"models", "translations", "messaging", "programs", "bot"},
+    "web": {"models", "translations", "messaging", "programs", "bot", "printing"},
     "migrations": {"models"},
     "settings": {"models"},
-    "cli": {"models", "translations", "messaging", "programs", "app"},
+    "cli": {"models", "translations", "messaging", "programs", "printing", "app"},
     "app": {"models", "translations", "messaging", "programs", "bot", "web", "settings"},
 }
 

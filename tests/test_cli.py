@@ -38,7 +38,7 @@ COMMANDS = ["init", "roster", "roster import", "send", "preview", "work", "repor
             "schedule skip", "schedule stop", "calendar", "calendar import", "calendar list", "planned", "cancel", "move",
             "resume", "review", "approve", "languages remove", "languages check", "glossary", "glossary list", "glossary set",
             "glossary remove", "glossary import", "glossary export", "memory", "memory import", "memory export",
-            "reach"]  # fmt: skip
+            "reach", "flyers", "thread", "rights", "done"]  # fmt: skip
 WORDS = {"bring": "traiga", "a": "una", "blanket": "manta", "tomorrow": "mañana", "please": "por favor"}
 
 
@@ -774,3 +774,57 @@ def test_packs_are_added_from_a_folder_checked_and_removed(school: Type, tmp_pat
     assert school("languages", "remove", "en", "vi").status == 0
     assert school("languages", "remove", "en", "vi").status == 1
     assert school("languages", "add", "opus", "--from", "en").status == 1, "into which language?"
+
+
+def test_flyers_are_printed_for_the_languages_that_are_asked_for(school: Type, tmp_path: Path) -> None:
+    words = ("flyers", "--bot", "mesa_vista_bot", "--phone", "+15055550100")
+    assert school(*words, "--lang", "es", "--lang", "ar", "--paper", "a4").out == "flyers.pdf: 2 languages\n"
+    assert (tmp_path / "flyers.pdf").read_bytes().startswith(b"%PDF")
+    assert school(*words, "--out", "all.pdf").out == "all.pdf: 15 languages\n"
+    assert "There are no flyers in: tr." in school(*words, "--lang", "tr").err
+    assert "name of the school's bot or the phone number" in school("flyers").err
+
+
+def test_what_was_said_is_shown_in_both_languages(school: Type) -> None:
+    assert school("thread", "G-1").out == "Nothing has been said yet.\n"
+    school(*ANNOUNCE, "guardian:G-1", "--text", "School is closed today.", "--from", "T-1")
+    school("work", "--until-idle")
+    shown = school("thread", "G-1").out
+    assert "Ms. Ortiz: School is closed today." in shown
+    assert "Spanish (good): Hoy la escuela" in shown
+    (said,) = read(school("thread", "G-1", "--json"))
+    assert (said["text"], said["translated_into"], said["from_family"]) == ("School is closed today.", "es", False)
+    assert "nobody with this id" in school("thread", "G-99").err
+
+
+def test_rights_are_shown_and_changed_with_their_reason(school: Type) -> None:
+    assert "Rosa Ruiz" in school("rights", "S-1").out
+    shown = read(school("rights", "S-1", "G-2", "none", "--note", "Order D-202", "--json"))["guardians"]
+    assert {one["guardian"]: (one["rights"], one["order_note"]) for one in shown} == {
+        "G-1": ("records", ""),
+        "G-2": ("none", "Order D-202"),
+    }
+    for wrong in (("rights", "S-1", "G-2"), ("rights", "S-1", "G-3", "none"), ("rights", "S-1", "G-2", "all")):
+        assert school(*wrong).status != 0
+    assert "nobody beside this student" in school("rights", "S-99").out
+
+
+def test_a_task_is_shown_with_the_best_way_and_done(school: Type) -> None:
+    school(*ANNOUNCE, "guardian:G-5", "--text", "School is closed today.")
+    school("work", "--until-idle")
+    (task,) = read(school("tasks", "--json"))
+    assert (task["person"], task["kind"], task["best_way"]) == (
+        "Samira Haddad",
+        "call",
+        "no other way is on file: a letter, or in person",
+    )
+    assert school("done", str(task["id"])).out == f"Task {task['id']} is done.\n"
+    assert school("tasks").out == "Nothing waits for a person.\n"
+    assert "no open task" in school("done", str(task["id"])).err
+
+
+def test_reach_is_shown_by_school_language_and_grade(school: Type) -> None:
+    shown = school("reach").out
+    for heading in ("School", "Language", "Grade", "Not reached: Samira Haddad"):
+        assert heading in shown
+    assert {share["name"] for share in read(school("reach", "--json"))["by_grade"]} == {"3", "5"}

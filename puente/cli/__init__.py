@@ -14,13 +14,11 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from puente.app import Hub
-from puente.cli import words
+from puente.cli import families, words
 from puente.cli.shell import (
     LARGEST_NUMBER,
     AsJson,
@@ -36,10 +34,10 @@ from puente.cli.shell import (
     table_of,
     text_of,
 )
-from puente.messaging import audiences, calendar, composing, linking, outbox, planning, reach, reports, roster, scheduling, senders
+from puente.messaging import audiences, calendar, composing, linking, outbox, planning, reports, roster, scheduling, senders
 from puente.messaging.composing import Draft
 from puente.messaging.policy import POLICIES
-from puente.models import Closed, HubError, Kind, MessageState, Person, Schedule, Task
+from puente.models import Closed, HubError, Kind, MessageState, Schedule
 from puente.translations import languages as language_tags
 
 app = typer.Typer(
@@ -60,9 +58,10 @@ app.add_typer(words.languages_app, name="languages")
 app.add_typer(words.glossary_app, name="glossary")
 app.add_typer(words.memory_app, name="memory")
 app.add_typer(words.translations_app)
+app.add_typer(families.families_app)
 
 # These follow other rules, and the hub's own sentences even reach who has asked us to stop.
-NOT_FOR_PEOPLE = (Kind.reply, Kind.system, Kind.digest)
+NOT_FOR_PEOPLE = (Kind.reply, Kind.system, Kind.digest, Kind.contact)
 FARTHEST = timedelta(days=3650)
 
 # The columns of a report, and what they are called where the state alone would not say it.
@@ -212,30 +211,6 @@ def report(message: MessageArgument, as_json: AsJson = False) -> None:
     run(command)
 
 
-@app.command("reach")
-def reach_(as_json: AsJson = False) -> None:
-    """Whom the school has reached in thirty days, by home language and grade; who was not reached, and whose turn it is."""
-
-    async def command(hub: Hub) -> None:
-        async with hub.sessions() as session:
-            found = await reach.reach(session, hub.now())
-        if as_json:
-            print_json(found)
-            return
-        for title, shares in (("Language", found.by_language), ("Grade", found.by_grade), ("", [found.whole])):
-            table = table_of(title, "Guardians", "Can be reached", "Verified", "Stopped", "Reached", "Replied")
-            for share in shares:
-                name = language_tags.name(share.name) if title == "Language" else share.name
-                parts = (share.guardians, share.usable, share.verified, share.stopped, share.reached, share.replied)
-                table.add_row(name, *(str(part or "") for part in parts))
-            out.print(table)
-        for missed in found.unreached:
-            turn = f"task {missed.task}" if missed.task else "nobody was asked"
-            note(out, "Not reached:", f"{missed.name} ({missed.language}): {missed.why} Whose turn: {turn}.", "yellow")
-
-    run(command)
-
-
 @app.command()
 def planned(as_json: AsJson = False) -> None:
     """What is still to come: messages for later, and those that wait for the morning, a person or their turn."""
@@ -303,47 +278,6 @@ def serve(
 ) -> None:
     """Web, bot and clock in one process: hears what families write, and sends what is due."""
     run(lambda hub: hub.serve(host, port), logs=logging.INFO)
-
-
-@app.command()
-def invite(
-    person: Annotated[str, typer.Argument(help="A guardian's or a teacher's id in the roster.")],
-) -> None:
-    """Print a link that joins somebody's Telegram to Puente. It works once, for two weeks, and is for that person alone."""
-
-    async def command(hub: Hub) -> None:
-        if hub.listening is None:
-            raise HubError("Telegram is not set up: PUENTE_CHANNELS must be live, and PUENTE_TELEGRAM_TOKEN set.")
-        async with hub.sessions.begin() as session:
-            found = await linking.find_person(session, person)
-            token = await linking.invite(session, found.id or 0, hub.now())
-        print(await hub.listening.link(token))
-
-    run(command)
-
-
-@app.command()
-def tasks(as_json: AsJson = False) -> None:
-    """What waits for a person: texts to translate, families to call, numbers to repair, strangers to answer."""
-
-    async def command(hub: Hub) -> None:
-        async with hub.sessions() as session:
-            query = (
-                select(Task, col(Person.name))
-                .outerjoin(Person, col(Person.id) == Task.person_id)
-                .where(col(Task.done_at).is_(None))
-                .order_by(col(Task.id))
-            )
-            rows = (await session.execute(query)).all()
-        if as_json:
-            print_json([{**task.model_dump(), "person": name} for task, name in rows])
-            return
-        table = table_of("Task", "What", "Who", "Language", "Message", "Why")
-        for task, name in rows:
-            table.add_row(str(task.id), task.kind.value, name or "", task.language or "", str(task.message_id or ""), task.reason)
-        out.print(table if rows else "Nothing waits for a person.")
-
-    run(command)
 
 
 @schedule_app.command("add")
