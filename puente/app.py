@@ -13,8 +13,9 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -34,17 +35,21 @@ from puente.messaging.channels.twilio import TwilioSms
 from puente.messaging.conversations import Program
 from puente.messaging.dispatch import Dispatcher
 from puente.messaging.policy import URGENT
-from puente.messaging.school import School
+from puente.messaging.school import CRISIS_LIFELINE, EMERGENCY, POISON_HELP, School
 from puente.messaging.senders import NO_LIMIT, PER_CHAT, Pace, rate_of
 from puente.models import Delivery, HubError, Message, MessageState, Schedule, TelegramUpdate, database
 from puente.models.database import Sessions
 from puente.models.deliveries import SAVED
+from puente.programs import attendance, columns
+from puente.programs.progress import rhythm
+from puente.programs.progress.scale import read_scale
 from puente.settings import BadSettings, Settings, read_settings
 from puente.translations import detection
 from puente.translations.engine import Engine
 from puente.translations.phrases import Phrases
 from puente.translations.translator import Translator
 from puente.translations.words import Words
+from puente.web.pages import pages_routes
 from puente.web.site import open_site
 from puente.web.webhooks import telegram_routes, twilio_routes
 
@@ -56,6 +61,9 @@ log = structlog.get_logger()
 # How often each tick comes round, in seconds. Each is skipped while its last run is still going.
 EVERY = {"fire": 5.0, "listen": 0.5, "look_after": 600.0, "bundle": 30.0, "release": 1.0, "stray": 60.0}
 EVERY_LINE = 0.5
+
+# Where there is no clock, what no hour waits for is looked at so often: it reads the whole roster.
+LOOK_AFTER = timedelta(minutes=1)
 
 # How long, in seconds, the ticks under way are waited for at the end: longer than any channel waits for an answer.
 LAST_WAIT = 30
@@ -74,6 +82,7 @@ class Hub:
     dispatcher: Dispatcher
     listening: "Listening | None"
     now: Callable[[], datetime]
+    looked_after: datetime | None = None
 
     @property
     def school(self) -> School:
@@ -88,8 +97,18 @@ class Hub:
     def public_url(self) -> str | None:
         return self.settings.public_url
 
+    @property
+    def attendance_rules(self) -> attendance.Rules:
+        """Those of the school's state."""
+        return attendance.read(Path(self.settings.attendance_file)) if self.settings.attendance_file else attendance.new_mexico()
+
+    @property
+    def levels_file(self) -> Path | None:
+        return Path(self.settings.levels_file) if self.settings.levels_file else None
+
     async def fire(self) -> int:
-        return await scheduling.fire_due(self.sessions, self.now(), self.settings.timezone)
+        preparing = columns.preparing(self.school, self.public_url)
+        return await scheduling.fire_due(self.sessions, self.now(), self.settings.timezone, preparing)
 
     async def listen(self) -> int:
         if self.listening is None:
@@ -98,8 +117,14 @@ class Hub:
         return handled + await staff.show_previews(self.sessions, self.translator, self.paces, self.school, self.now())
 
     async def look_after(self) -> int:
-        of_age = await rights.come_of_age(self.sessions, self.settings.timezone, self.now())
-        return of_age + await repair.ask_due(self.sessions, self.settings.timezone, self.now())
+        """What no hour waits for: the weekly texts about progress, students who are of age, numbers to ask about."""
+        zone, at = self.settings.timezone, self.now()
+        done = await rhythm.write_weekly(self.sessions, read_scale(self.levels_file), zone, at)
+        done += await rhythm.nudge(self.sessions, zone, at)
+        done += await attendance.reach_out(self.sessions, at, zone, self.attendance_rules)
+        done += await columns.warn_of_drought(self.sessions, self.school, at)
+        done += await rights.come_of_age(self.sessions, zone, at)
+        return done + await repair.ask_due(self.sessions, zone, at)
 
     async def bundle(self) -> int:
         return await digests.write_due(self.sessions, self.translator, self.school, self.now())
@@ -115,7 +140,10 @@ class Hub:
 
     async def tick(self) -> int:
         """Do everything that is due now. Returns how much that was."""
-        done = await self.fire() + await self.listen() + await self.look_after()
+        done = await self.fire() + await self.listen()
+        if self.looked_after is None or abs(self.now() - self.looked_after) >= LOOK_AFTER:
+            self.looked_after = self.now()
+            done += await self.look_after()
         return done + await self.bundle() + await self.release() + await self.dispatch()
 
     async def busy(self) -> bool:
@@ -192,7 +220,7 @@ class Hub:
 
     def site(self) -> FastAPI:
         """The web side, with the webhooks of the vendors that are set up."""
-        routers = []
+        routers = [pages_routes(self.sessions, self.school, self.translator)]
         if self.settings.twilio_auth_token:
             token = self.settings.twilio_auth_token.get_secret_value()
             routers.append(
@@ -277,8 +305,10 @@ async def open_hub(
 
 def _school(settings: Settings) -> School:
     return School(
-        settings.school_name, settings.fold_accents, settings.school_region, settings.timezone, settings.weekly_texts or None
-    )
+        settings.school_name, settings.fold_accents, settings.school_region, settings.timezone, settings.weekly_texts or None,
+        office_phone=settings.office_phone, emergency_phone=settings.emergency_phone or EMERGENCY,
+        poison_phone=settings.poison_phone or POISON_HELP, crisis_phone=settings.crisis_phone or CRISIS_LIFELINE,
+    )  # fmt: skip
 
 
 async def _prepare(engine: AsyncEngine, fresh: bool) -> None:

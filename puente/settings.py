@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     school_name: str = ""
     school_region: str = "US"
     school_timezone: str = "America/Denver"
+    # What the safety columns name. A text that names the office is not sent while nobody has said how to call it.
+    office_phone: str = ""
+    # Without them, those of the United States.
+    emergency_phone: str | None = None
+    poison_phone: str | None = None
+    crisis_phone: str | None = None
     # US list price each way, before the carriers' fees (Twilio, November 2026).
     segment_price: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0083
     # What each line carries, in SMS segments or chat messages a second. Without it, what Twilio gives to that kind of number.
@@ -51,6 +57,10 @@ class Settings(BaseSettings):
     weekly_texts: Annotated[int, Field(ge=0, le=100)] = 3
     # Whether á í ó ú may lose their accent in an SMS where that saves a part.
     fold_accents: bool = True
+    # Another state's rules for attendance, a file like puente/programs/library/attendance/new-mexico.toml.
+    attendance_file: str | None = None
+    # The school's own scale, from its lowest level on: a CSV with level, language and word. Else beginning to advanced.
+    levels_file: str | None = None
     packs_dir: str | None = None
     # How much memory loaded language packs may take; beyond it the one that was used longest ago is unloaded.
     packs_memory_mb: Annotated[int, Field(ge=50, le=1_000_000)] = 1_500

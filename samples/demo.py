@@ -55,6 +55,7 @@ SAMPLES = Path(__file__).parent
 PRACTICE = SAMPLES.parent / "practice"
 DATABASE = Path("demo.db")
 SCHOOL = "Rio Vista School"
+OFFICE = "(505) 555-0100"
 TEACHER = "T-3B"
 READING = ("en", "es", "ar", "vi", "zh-Hans", "fr", "ru", "pt")
 RIGHT_TO_LEFT = ("ar", "fa")
@@ -65,7 +66,10 @@ console = Console(highlight=False)
 async def demonstrate() -> None:
     _begin_anew()
     with TemporaryDirectory() as packs:
-        settings = Settings(database_url=f"sqlite:///{DATABASE}", channels="handset", school_name=SCHOOL, packs_dir=packs)
+        settings = Settings(
+            database_url=f"sqlite:///{DATABASE}", channels="handset", school_name=SCHOOL, packs_dir=packs, office_phone=OFFICE,
+            public_url="https://puente.example.org",
+        )  # fmt: skip
         await _run_through(settings)
     _say_what_next()
 
@@ -139,16 +143,17 @@ async def conference_invitation(hub: Hub) -> None:
 async def safety_column(hub: Hub) -> None:
     at = hub.now()
     _scene(
-        "This month's safety column", "A schedule writes it once a month; people prepared its texts. Here its time has just come."
+        "This month's safety column",
+        "A schedule writes it once a month. By SMS it says it in short, with a link to the page; in Telegram it says the whole.",
     )
     async with hub.sessions.begin() as session:
-        planned = await columns.plan(
-            session, columns.read_columns(SAMPLES / "columns"), audiences.only("school"), at, hub.settings.timezone
-        )
+        standing = await columns.columns(session)
+        planned = await columns.plan(session, standing, audiences.only("school"), at, hub.settings.timezone)
         this_month = next(
             schedule for schedule in planned if schedule.rule["month"] == str(at.astimezone(hub.settings.timezone).month)
         )
-        message_id = await scheduling.fire(session, this_month, at, at)
+        preparing = columns.preparing(hub.school, hub.public_url)
+        message_id = await scheduling.fire(session, this_month, at, at, prepare=preparing)
     assert message_id is not None
     await _carry_out(hub, message_id, show=6)
 
@@ -162,7 +167,7 @@ async def scheduled_message(hub: Hub) -> None:
         waiting = bar.add_task("Waiting for its time", total=3.0)
         while hub.now() < send_at:
             await hub.tick()
-            assert not await _texts(hub, message_id), "it went out too early"
+            assert all(shown.at >= send_at for shown in await _texts(hub, message_id)), "it went out too early"
             bar.update(waiting, completed=3.0 - (send_at - hub.now()).total_seconds())
             await asyncio.sleep(0.1)
         bar.update(waiting, completed=3.0)

@@ -97,7 +97,12 @@ async def enrol(sessions: Sessions, *, office: bool = True) -> Numbers:
         numbers.person = {key: person.id or 0 for key, person in persons.items()}
         contacts = {
             (key, channel): Contact(
-                person_id=numbers.person[key], channel=channel, address=address, position=place, source="roster", added_at=NOON
+                person_id=numbers.person[key],
+                channel=channel,
+                address=address,
+                position=place,
+                source="enrollment form",
+                added_at=NOON,
             )
             for key, row in everybody.items()
             for place, (channel, address) in enumerate(row[3].items())

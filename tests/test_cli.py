@@ -38,7 +38,11 @@ COMMANDS = ["init", "roster", "roster import", "send", "preview", "work", "repor
             "schedule skip", "schedule stop", "calendar", "calendar import", "calendar list", "planned", "cancel", "move",
             "resume", "review", "approve", "languages remove", "languages check", "glossary", "glossary list", "glossary set",
             "glossary remove", "glossary import", "glossary export", "memory", "memory import", "memory export",
-            "reach", "flyers", "thread", "rights", "done"]  # fmt: skip
+            "reach", "flyers", "thread", "rights", "done", "progress", "progress import", "progress drafts",
+            "progress send", "progress write", "progress quiet", "progress bank", 
+            "columns", "columns list", "columns show", "columns set", "columns remove", "columns approve", "columns schedule",
+            "resources", "resources import", "resources list", "resources remove", "attendance",
+            "attendance import", "attendance tiers", "attendance log", "attendance note", "attendance notice"]  # fmt: skip
 WORDS = {"bring": "traiga", "a": "una", "blanket": "manta", "tomorrow": "mañana", "please": "por favor"}
 
 
@@ -828,3 +832,34 @@ def test_reach_is_shown_by_school_language_and_grade(school: Type) -> None:
     for heading in ("School", "Language", "Grade", "Not reached: Samira Haddad"):
         assert heading in shown
     assert {share["name"] for share in read(school("reach", "--json"))["by_grade"]} == {"3", "5"}
+
+
+def test_marks_become_drafts_and_go_when_they_are_sent(school: Type, tmp_path: Path) -> None:
+    (tmp_path / "marks.csv").write_text(
+        "student_id,standard,level,trend,note\nS-1,reading,developing,up,\nS-3,math,beginning,,\nS-9,math,advanced,,\n"
+    )
+    assert "Drafts: 2." in school("progress", "import", "marks.csv", "--dry-run").out
+    assert read(school("progress", "drafts", "--json")) == []
+    done = school("progress", "import", "marks.csv", "--from", "T-1")
+    assert "Marks: 2 added" in done.out
+    assert "marks.csv, line 4: the roster has no student with this student_id" in done.err
+    assert "Long: In Vietnamese it takes" in done.err
+    assert read(school("progress", "import", "marks.csv", "--json"))["drafts"] == []
+    first, second = read(school("progress", "drafts", "--json"))
+    assert (first["student"], second["student"]) == ("S-1", "S-3")
+    assert school("progress", "send", str(first["message"])).out == "Sent: 1. Stayed: 0.\n"
+    assert "no draft with the number" in school("progress", "send", "999").err
+    school("work", "--until-idle")
+    assert "Ana Ruiz" in school("thread", "G-1").out
+    assert school("progress", "quiet", "T-1").out == "S-3  Minh Tran\nS-5  Noor Haddad\nS-4  Sam Yazzie\n"
+
+
+def test_a_teacher_picks_from_the_bank(school: Type) -> None:
+    shown = school("progress", "bank", "--lang", "es").out
+    assert "getting along" in shown
+    number = next(s["number"] for s in read(school("progress", "bank", "--json")) if s["sentence"].startswith("{child} is kind"))
+    draft = school("progress", "write", "S-1", "--pick", str(number), "--text", "We saw it today.", "--from", "T-1").out.strip()
+    (waiting,) = read(school("progress", "drafts", "--json"))
+    assert (str(waiting["message"]), waiting["text"]) == (draft, "{child} is kind to others in class.\nWe saw it today.")
+    assert "no sentence with the number 99" in school("progress", "write", "S-1", "--pick", "99").err
+    assert "no student with this id" in school("progress", "write", "S-99", "--text", "Hello.").err

@@ -126,7 +126,9 @@ async def listen(
     if heard.text.startswith("/start") and not known:
         return _ask_for_number(message, translator)
     await conversations.hear(session, heard, programs, senders)
-    return None if known else _ask_for_number(message, translator)
+    if known or not await conversations.answer_to_stranger(session, heard):
+        return None
+    return _ask_for_number(message, translator)
 
 
 async def press(

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from puente.app import Hub
-from puente.cli import families, words
+from puente.cli import attendance, columns, families, progress, words
 from puente.cli.shell import (
     LARGEST_NUMBER,
     AsJson,
@@ -38,6 +38,7 @@ from puente.messaging import audiences, calendar, composing, linking, outbox, pl
 from puente.messaging.composing import Draft
 from puente.messaging.policy import POLICIES
 from puente.models import Closed, HubError, Kind, MessageState, Schedule
+from puente.programs import resources
 from puente.translations import languages as language_tags
 
 app = typer.Typer(
@@ -58,7 +59,11 @@ app.add_typer(words.languages_app, name="languages")
 app.add_typer(words.glossary_app, name="glossary")
 app.add_typer(words.memory_app, name="memory")
 app.add_typer(words.translations_app)
+app.add_typer(columns.columns_app, name="columns")
+app.add_typer(columns.resources_app, name="resources")
 app.add_typer(families.families_app)
+app.add_typer(attendance.attendance_app, name="attendance")
+app.add_typer(progress.progress_app, name="progress")
 
 # These follow other rules, and the hub's own sentences even reach who has asked us to stop.
 NOT_FOR_PEOPLE = (Kind.reply, Kind.system, Kind.digest, Kind.contact)
@@ -83,7 +88,7 @@ TextOption = Annotated[
 LangOption = Annotated[str, typer.Option("--lang", help="The language it is written in.")]
 FieldOption = Annotated[
     list[str] | None,
-    typer.Option("--field", help="A value for a field of the text: date=2026-12-03, time=15:30. Repeat it for more."),
+    typer.Option("--field", help="A value for a field of the text: date=2026-12-03, time=15:30, help=resources:food. Repeatable."),
 ]
 ScheduleArgument = Annotated[int, typer.Argument(min=1, max=LARGEST_NUMBER, help="The number that `puente schedule list` shows.")]
 FromOption = Annotated[
@@ -362,26 +367,34 @@ def schedule_stop(schedule: ScheduleArgument) -> None:
 
 @calendar_app.command("import")
 def calendar_import(
-    path: Annotated[Path, typer.Argument(help="An .ics file of whole days, or a CSV file with the columns date, end and name.")],
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="An .ics file of whole days, a CSV file with date, end and name or with date and kind (school, holiday, half), or "
+            "academicSessions.csv of OneRoster."
+        ),
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read the days on which the school is closed: every whole day of the file is one. Safe to repeat."""
+    """Read the days on which the school is closed, and those on which there is school. Safe to repeat."""
 
     async def command(hub: Hub) -> int:
         read = calendar.read(path)
         async with hub.sessions() as session:
             days = await calendar.import_days(session, read.days)
+            school = await calendar.import_school_days(session, read.school, read.within)
             replanned = await scheduling.replan(session, hub.now(), hub.settings.timezone)
             await (session.rollback() if dry_run else session.commit())
         if as_json:
             found = {"problems": read.problems, "notices": read.notices}
-            print_json({"dry_run": dry_run, "changes": {"days": days, "schedules": replanned}, **found})
+            print_json({"dry_run": dry_run, "changes": {"days": days, "school_days": school, "schedules": replanned}, **found})
         else:
             out.print(f"Days off: {days.added} added, {days.changed} renamed, {days.unchanged} as before.")
+            out.print(f"School days: {school.added} added, {school.changed} changed, {school.unchanged} as before.")
             out.print(f"{replanned} {'schedule goes' if replanned == 1 else 'schedules go'} out at another time.")
             _print_odd_rows(read, dry_run)
-        return 1 if read.problems and not read.days else 0
+        return 1 if read.problems and not (read.days or read.school or read.within) else 0
 
     run(command)
 
@@ -427,8 +440,8 @@ async def _draft(
         raise HubError(f"Messages of the kind {kind.value} are written by Puente itself.")
     return Draft(
         kind=kind, text=text_of(text, file), audience=audiences.parse(to), language=lang,
-        author_id=await linking.id_of(session, sender), fields=dict(_field(pair, hub) for pair in given or []), send_at=send_at,
-        origin=origin,
+        author_id=await linking.id_of(session, sender), send_at=send_at, origin=origin,
+        fields=await resources.filled(session, dict(_field(pair, hub) for pair in given or [])),
     )  # fmt: skip
 
 
@@ -439,8 +452,8 @@ def _key(origin: str | None) -> str | None:
 
 
 def _field(pair: str, hub: Hub) -> tuple[str, Any]:
-    """`date=2026-12-03` is a date, `time=15:30` a time, `fee=$12.50` an amount, `office=+15055550142` a phone, a sentence of the
-    catalogue a word, and anything else stays as it is."""
+    """`date=2026-12-03` is a date, `time=15:30` a time, `fee=$12.50` an amount, `office=+15055550142` a phone,
+    `help=resources:food` the places of the directory, a sentence of the catalogue a word, and anything else stays as it is."""
     name, equals, value = pair.partition("=")
     if not equals or not name.isidentifier():
         raise HubError("A field reads like date=2026-12-03.")
@@ -455,6 +468,8 @@ def _field(pair: str, hub: Hub) -> tuple[str, Any]:
         return name, {"money": amount[1], "currency": "USD"}
     if re.fullmatch(r"\+\d{8,15}", value):
         return name, {"phone": value}
+    if kind := re.fullmatch(r"resources:(.+)", value):
+        return name, {"resources": kind[1]}
     if value.isdecimal():
         return name, {"number": int(value)}
     return name, {"word": value} if hub.translator.say(value, "en") else value

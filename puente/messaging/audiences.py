@@ -42,6 +42,9 @@ _JOINT = re.compile(rf"\s*(?:([+-])\s*(?=(?:{'|'.join(STUDENT_TERMS[1:] + PERSON
 # Without a type PostgreSQL would take a column of nothing for text.
 NOBODY = cast(null(), Integer)
 
+# What stands as a contact's source where a roster did not say where the number is from.
+UNKNOWN_SOURCES = ("", "roster")
+
 Audience = dict[str, list[str]]
 
 
@@ -154,7 +157,17 @@ def addressed(audience: Audience, policy: Policy, senders: Collection[str], *, p
 def usable(senders: Collection[str], policy: Policy) -> ColumnElement[bool]:
     """Whether a contact may be written to. A STOP to the school's outreach does not close its line for emergencies."""
     works = and_(col(Contact.channel).in_(channels_of(senders)), col(Contact.bad_at).is_(None))
+    works = and_(works, is_theirs()) if policy.owner_known else works
     return works if policy.to_stopped else and_(works, _stopped_at(senders, policy).is_(None))
+
+
+def is_theirs() -> ColumnElement[bool]:
+    """Whether a contact is known to be its person's own: they have shown it (`verified_at`), or the roster says where they gave it.
+
+    A number of which nobody knows where it comes from may be anybody's. To ask every family first would be to reach few: opting in
+    reached 1 % (FACTS, trial 1).
+    """
+    return or_(col(Contact.verified_at).is_not(None), col(Contact.source).not_in(UNKNOWN_SOURCES))
 
 
 def is_open() -> ColumnElement[bool]:
@@ -218,6 +231,7 @@ async def unreached(session: AsyncSession, who: CompoundSelect, senders: Collect
             func.count(col(Contact.id)),
             func.count(_stopped_at(senders, policy)),
             func.count(col(Contact.bad_at)),
+            func.count(case((is_theirs(), 1))),
         )
         .select_from(wanted)
         .join(Person, col(Person.id) == wanted.c.person_id)
@@ -229,11 +243,13 @@ async def unreached(session: AsyncSession, who: CompoundSelect, senders: Collect
     return [Unreached(person_id or 0, name, language, _why(*counts)) for person_id, name, language, *counts in rows]
 
 
-def _why(contacts: int, stopped: int, bad: int) -> str:
+def _why(contacts: int, stopped: int, bad: int, theirs: int) -> str:
     if contacts == 0:
         return "no number on file"
     if stopped:
         return "asked us to stop"
+    if bad == 0 and theirs == 0:
+        return "nobody knows whether the number is theirs: ask them"
     return "the number on file does not work" if bad else "this channel is not set up"
 
 

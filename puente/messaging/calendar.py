@@ -1,13 +1,15 @@
-"""The school's calendar: the days on which it is closed. They come from a file, and schedules ask for them.
+"""The school's calendar: the days on which it is closed, and those on which there is school. They come from a file.
 
-path → read (what an .ics or a CSV file says) → import_days (the table) → load_calendar → scheduling
+path → read (what an .ics or a CSV file says) → import_days, import_school_days (the tables) → load_calendar → scheduling
+
+A day is in one of the two tables at most. Without school days in the calendar any Monday to Friday that is not off may be one.
 """
 
 import codecs
 import io
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -16,29 +18,35 @@ from typing import Any, TypeGuard
 from zoneinfo import ZoneInfo
 
 import icalendar
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente.messaging.roster import Count
 from puente.messaging.roster.rows import Notice
 from puente.messaging.roster.tables import EXPORT_AS_CSV, OLD_EXCEL, ZIP_START, Problem, Row, Source, Table
-from puente.models import DayOff, HubError, database
+from puente.models import DayOff, HubError, SchoolDay, database
 
 SATURDAY = 5
 ONE_DAY = timedelta(days=1)
 YEARS = range(2000, 2101)
 LONGEST = 400  # days: more than any break, and more than a year that was mistyped by one
 MOST_DAYS = 5_000
+AT_ONCE = 1_000
 MOST_BYTES = 4 * 1024 * 1024
-COLUMNS = ("date", "end", "name")
+COLUMNS = ("date", "end", "name", "kind")
+# The columns of OneRoster's academicSessions.csv that are asked for, and the types of session in which there is school (1EdTech,
+# OneRoster 1.2, CSV binding).
+SESSION_COLUMNS = ("sourcedid", "type", "startdate", "enddate")
+SESSIONS = {"schoolyear", "semester", "term"}
 UNNAMED = "Day off"
 # Letters' business in Persian and in the scripts of India, though nobody sees them.
 JOINERS = "\u200c\u200d"
 
 
 class UnreadableCalendar(HubError):
-    """This is no school calendar: it takes an .ics file, or a CSV file with the columns date, end and name."""
+    """This is no school calendar: it takes an .ics file, a CSV file with the columns date, end and name, or date and kind (school,
+    holiday or half), or academicSessions.csv of OneRoster."""
 
 
 class WrongDay(Exception):
@@ -72,6 +80,20 @@ async def days(session: AsyncSession) -> list[DayOff]:
     return list(await session.scalars(select(DayOff).order_by(col(DayOff.day))))
 
 
+async def school_days(session: AsyncSession, first: date, last: date) -> list[date]:
+    """The days from `first` to `last` on which there is school, as far as the calendar names them."""
+    query = select(col(SchoolDay.day)).where(col(SchoolDay.day).between(first, last)).order_by(col(SchoolDay.day))
+    return list(await session.scalars(query))
+
+
+async def is_school_day(session: AsyncSession, day: date, first: date, last: date) -> bool:
+    """Whether there is school on a day of the year from `first` to `last`. A year without school days has them on every Monday to
+    Friday that is not off."""
+    if known := await school_days(session, first, last):
+        return day in known
+    return day.weekday() < SATURDAY and await session.get(DayOff, day) is None
+
+
 async def import_days(session: AsyncSession, named: Mapping[date, str]) -> Count:
     """Put days off into the calendar. Those it has beside them stay, and importing the same again changes nothing."""
     known = {day.day: day.name for day in await days(session)}
@@ -83,32 +105,81 @@ async def import_days(session: AsyncSession, named: Mapping[date, str]) -> Count
     if new:
         row = database.insert_once(session, DayOff)
         await session.execute(row.on_conflict_do_update(index_elements=["day"], set_={"name": row.excluded.name}), new)
+        await _remove(session, SchoolDay, named)
     return count
+
+
+async def import_school_days(session: AsyncSession, named: Mapping[date, bool], within: Collection[date]) -> Count:
+    """Put school days into the calendar: those that a file names, each half a day or not, and those `within` its school year that
+    are not off. One that a file names is not off any more."""
+    off = {day.day for day in await days(session)}
+    known = {day.day: day.half for day in await session.scalars(select(SchoolDay))}
+    wanted = {day: known.get(day, False) for day in within if day not in off} | dict(named)
+    count = Count()
+    for day, half in wanted.items():
+        count.note(known.get(day), half != known.get(day))
+    new = [{"day": day, "half": half} for day, half in sorted(wanted.items()) if half != known.get(day)]
+    if new:
+        row = database.insert_once(session, SchoolDay)
+        await session.execute(row.on_conflict_do_update(index_elements=["day"], set_={"half": row.excluded.half}), new)
+    await _remove(session, DayOff, named)
+    return count
+
+
+async def _remove(session: AsyncSession, table: type[DayOff | SchoolDay], gone: Collection[date]) -> None:
+    """Take days out of one table that are in the other now."""
+    listed = sorted(gone)
+    for start in range(0, len(listed), AT_ONCE):
+        await session.execute(delete(table).where(col(table.day).in_(listed[start : start + AT_ONCE])))
 
 
 @dataclass(frozen=True)
 class Closures:
-    """What a file says: the days and their names, what could not be taken, and what was passed over."""
+    """What a file says: the days off and their names, what could not be taken, and what was passed over.
+
+    `school` are the days on which it says that there is school, each with whether that is half a day; `within` are the Mondays to
+    Fridays of a school year, of which those that are not off are school days.
+    """
 
     days: dict[date, str] = field(default_factory=dict)
+    school: dict[date, bool] = field(default_factory=dict)
+    within: set[date] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
 
     def close(self, first: date, last: date, name: str) -> None:
         """Take the days from `first` to `last`, both included. A day that has a name keeps it."""
-        if last < first:
-            raise WrongDay("it ends before it begins")
-        if first.year not in YEARS or last.year not in YEARS:
-            raise WrongDay(f"the year is not one from {YEARS[0]} to {YEARS[-1]}")
-        if last - first >= timedelta(days=LONGEST):
-            raise WrongDay(f"it is longer than {LONGEST} days: is the year right?")
+        span = _days(first, last)
         name = _clean(name)
-        for number in range((last - first).days + 1):
-            self.days.setdefault(first + timedelta(days=number), name)
+        if any(day in self.school for day in span):
+            raise WrongDay("there is school on that day, by a line before this one")
+        for day in span:
+            self.days.setdefault(day, name)
+
+    def open(self, first: date, last: date, *, half: bool) -> None:
+        """Take the days from `first` to `last` as days with school."""
+        span = _days(first, last)
+        if any(day in self.days for day in span):
+            raise WrongDay("the school is closed on that day, by a line before this one")
+        if any(self.school.get(day, half) is not half for day in span):
+            raise WrongDay("the day is another kind on a line before this one")
+        self.school.update(dict.fromkeys(span, half))
+
+
+def _days(first: date, last: date) -> list[date]:
+    """The days from `first` to `last`, both included, where they can be meant."""
+    if last < first:
+        raise WrongDay("it ends before it begins")
+    if first.year not in YEARS or last.year not in YEARS:
+        raise WrongDay(f"the year is not one from {YEARS[0]} to {YEARS[-1]}")
+    if last - first >= timedelta(days=LONGEST):
+        raise WrongDay(f"it is longer than {LONGEST} days: is the year right?")
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
 def read(path: Path) -> Closures:
-    """Read a calendar, told by what is in it and not by its name. Every whole day in it is a day on which the school is closed.
+    """Read a calendar, told by what is in it and not by its name. Every whole day in it is a day on which the school is closed, but
+    for those of a list that says of what kind they are, and for the sessions of OneRoster.
 
     Raises UnreadableCalendar where it is neither an .ics file nor a CSV list, or holds more than 5,000 days.
     """
@@ -118,8 +189,8 @@ def read(path: Path) -> Closures:
         _read_events(closures, path.name, _text(path.name, content))
     else:
         _read_table(closures, Source(path.name, lambda: io.BytesIO(content)))
-    if len(closures.days) > MOST_DAYS:
-        raise UnreadableCalendar(f"{path.name} holds more than {MOST_DAYS:,} days off, too many for a school calendar.")
+    if len(closures.days) + len(closures.school | dict.fromkeys(closures.within)) > MOST_DAYS:
+        raise UnreadableCalendar(f"{path.name} holds more than {MOST_DAYS:,} days, too many for a school calendar.")
     return closures
 
 
@@ -155,6 +226,9 @@ def _clean(name: str) -> str:
 
 def _read_table(closures: Closures, source: Source) -> None:
     with closing(Table(source)) as table:
+        if table.has(*SESSION_COLUMNS):
+            _read_sessions(closures, table)
+            return
         if not table.has("date"):
             raise UnreadableCalendar(f"{table.name} is no school calendar. {UnreadableCalendar.__doc__}")
         if unknown := len(table.columns.keys() - {*COLUMNS}):
@@ -171,7 +245,15 @@ def _take_row(closures: Closures, row: Row) -> None:
         first = _day(row, "date")
         if first is None:
             raise WrongDay("date is missing")
-        closures.close(first, _day(row, "end") or first, row.cell("name") or "")
+        last = _day(row, "end") or first
+        kind = row.cell("kind")
+        match "holiday" if kind is None else kind.strip().casefold():
+            case "holiday":
+                closures.close(first, last, row.cell("name") or "")
+            case "school" | "half" as kind:
+                closures.open(first, last, half=kind == "half")
+            case _:
+                raise WrongDay("kind must be school, holiday or half")
     except WrongDay as reason:
         closures.problems.append(Problem(row.file, row.line, str(reason)))
 
@@ -187,6 +269,30 @@ def _day(row: Row, column: str) -> date | None:
         return date.fromisoformat(written)
     except ValueError:
         raise WrongDay(f"{column} is not a day that exists") from None
+
+
+# The sessions of OneRoster
+
+
+def _read_sessions(closures: Closures, table: Table) -> None:
+    for row in table.rows():
+        if isinstance(row, Problem):
+            closures.problems.append(row)
+        elif (row.cell("status") or "").strip().casefold() != "tobedeleted":
+            _take_session(closures, row)
+
+
+def _take_session(closures: Closures, row: Row) -> None:
+    """A school year, a term or a semester. Grading periods lie inside them and say nothing more."""
+    if (row.cell("type") or "").strip().casefold() not in SESSIONS:
+        return
+    try:
+        first, last = _day(row, "startdate"), _day(row, "enddate")
+        if first is None or last is None:
+            raise WrongDay("a session needs the day on which it begins and the one on which it ends")
+        closures.within.update(day for day in _days(first, last) if day.weekday() < SATURDAY)
+    except WrongDay as reason:
+        closures.problems.append(Problem(row.file, row.line, str(reason)))
 
 
 # An .ics file: RFC 5545

@@ -42,7 +42,7 @@ from puente.models import (
     database,
 )
 from puente.models.database import Sessions
-from puente.translations import dates, fields, languages, memory
+from puente.translations import dates, fields, languages, memory, readability
 from puente.translations.translator import Rendered, Translator
 
 log = structlog.get_logger()
@@ -76,7 +76,8 @@ class NothingToTranslate(HubError):
 
 @dataclass(frozen=True)
 class Draft:
-    """What somebody wants to say. `renderings` are texts that a person has prepared in other languages."""
+    """What somebody wants to say. `renderings` are texts that a person has prepared in other languages; those in `unapproved` are
+    drafts, which no speaker of the language has read yet."""
 
     kind: Kind
     text: str
@@ -92,6 +93,7 @@ class Draft:
     heard_on: int | None = None
     heard_from: str | None = None
     renderings: Mapping[str, str] = field(default_factory=dict)
+    unapproved: Collection[str] = ()
 
 
 async def write(session: AsyncSession, draft: Draft, at: datetime, *, state: MessageState = MessageState.draft) -> int:
@@ -134,8 +136,11 @@ async def write_new(session: AsyncSession, draft: Draft, at: datetime, *, state:
     message_id = await session.scalar(row)
     if message_id is None:
         return None
-    for language, text in prepared.items():
-        session.add(Rendering(message_id=message_id, language=language, text=text, made_by=MadeBy.person, made_at=at))
+    for language, made in prepared.items():
+        row = Rendering(
+            message_id=message_id, language=language, text=made.text, made_by=made.made_by, grade=made.grade, made_at=at
+        )
+        session.add(row)
     await session.flush()
     return message_id
 
@@ -157,7 +162,7 @@ async def render(sessions: Sessions, translator: Translator, message_id: int, at
         message = await _message(session, message_id)
         missing = await _languages_without_rendering(session, message)
         by_people = select(Rendering).where(col(Rendering.message_id) == message_id, col(Rendering.made_by) == MadeBy.person)
-        prepared = {r.language: r.text for r in await session.scalars(by_people)}
+        prepared = {r.language: Rendered(r.text, r.made_by, grade=r.grade) for r in await session.scalars(by_people)}
     policy = POLICIES[message.kind]
     made = {language: await _rendered(translator, message, language, prepared) for language in missing}
     async with sessions.begin() as session:
@@ -321,7 +326,7 @@ async def preview(
         student_id=draft.student_id, created_at=at, send_at=draft.send_at or at,
         expires_at=draft.expires_at or (draft.send_at or at) + POLICIES[draft.kind].lifetime,
     )  # fmt: skip
-    policy, per_student = POLICIES[draft.kind], wording.names_the_child(draft.text)
+    policy, per_student = POLICIES[draft.kind], wording.is_about_one_child(message)
     async with sessions() as session:
         await audiences.check(session, draft.audience)
         who = audiences.recipients(draft.audience, policy, per_student=per_student)
@@ -367,6 +372,8 @@ async def preview(
 
 def _advice(message: Message, policy: Policy) -> list[str]:
     advice = dates.weekday_doubts(message.text, message.language)
+    if languages.same(message.language, "en"):
+        advice += readability.read(message.text).advice
     if policy.review is Review.label and speaks_of_rights(message.text):
         advice.append("This seems to speak of a family's rights. Sent as a notice, a reviewer reads every translation first.")
     return advice
@@ -396,13 +403,18 @@ async def _say_again(session: AsyncSession, message: Message, language: str, tex
     return len(readers)
 
 
-def _prepared(draft: Draft) -> dict[str, str]:
+def _prepared(draft: Draft) -> dict[str, Rendered]:
     """The texts that a person prepared, by language, if the draft can be written at all. What was heard is taken as it is."""
     if not draft.text.strip() and not draft.heard_on and not draft.heard_from:
         raise EmptyText(EmptyText.__doc__)
     if draft.kind is not Kind.reply:
         wording.check_fields(draft.text, draft.fields, has_author=draft.author_id is not None)
-    return {_language(language): _same_fields(draft.text, text) for language, text in draft.renderings.items()}
+    return {
+        _language(language): Rendered(
+            _same_fields(draft.text, text), MadeBy.person, grade=Grade.good if language in draft.unapproved else Grade.sure
+        )
+        for language, text in draft.renderings.items()
+    }
 
 
 def _same_fields(text: str, translation: str) -> str:
@@ -444,12 +456,11 @@ async def _languages_without_rendering(session: AsyncSession, message: Message) 
 
 
 async def _rendered(
-    translator: Translator, message: Message, language: str, prepared: Mapping[str, str], *, check_back: bool = False
+    translator: Translator, message: Message, language: str, prepared: Mapping[str, Rendered], *, check_back: bool = False
 ) -> Rendered:
     # A person's text in Spanish serves es-MX too; the machine comes after it.
-    readable = [*languages.parents(language), *(tag for tag in prepared if languages.same(tag, language))]
-    if nearest := next((tag for tag in readable if tag in prepared), None):
-        return Rendered(prepared[nearest], MadeBy.person)
+    if nearest := languages.nearest(language, prepared):
+        return prepared[nearest]
     check_back = check_back or POLICIES[message.kind].review is not Review.label
     remember = message.kind is not Kind.reply
     return await translator.render(message.text, message.language, language, remember=remember, check_back=check_back)
@@ -468,7 +479,7 @@ async def _release(
     )
     if not outbox.changed(moved):
         return False  # another process was first, or it was cancelled or moved
-    per_student = message.kind is not Kind.reply and wording.names_the_child(message.text)
+    per_student = message.kind is not Kind.reply and wording.is_about_one_child(message)
     unsure = list(
         await session.scalars(select(Rendering).where(col(Rendering.message_id) == message_id, col(Rendering.grade) != Grade.sure))
     )

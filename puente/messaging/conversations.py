@@ -95,7 +95,8 @@ async def hear(session: AsyncSession, heard: Heard, programs: Sequence[Program] 
         return await _hear_stranger(session, heard)
     answered = await _answered(session, heard, contacts)
     contact = next((c for c in contacts if answered and c.person_id == answered.person_id), contacts[0])
-    flood = await floods.is_flood(session, heard, contacts, of_staff=await _is_staff(session, contact))
+    of_staff = await _is_staff(session, contact)
+    flood = await floods.is_flood(session, heard, contacts, of_staff=of_staff)
     if wish := consent.wish_of(heard.text):
         return await _hear_wish(session, heard, wish, contacts, contact, senders, quiet=flood)
     if flood or len(heard.text) > LONGEST_TEXT:
@@ -105,7 +106,7 @@ async def hear(session: AsyncSession, heard: Heard, programs: Sequence[Program] 
     for program in programs:
         if await program.hear(session, heard, contact, answered.message if answered else None):
             return await _keep(session, heard, contact, answered, audiences.only())
-    if await _is_staff(session, contact):
+    if of_staff:
         if heard.text.startswith("/") or await _points_at_us(session, heard, contact):
             return await _hear_command(session, heard, contact)
         if answered and await _is_ambiguous(session, contact, answered):
@@ -113,7 +114,9 @@ async def hear(session: AsyncSession, heard: Heard, programs: Sequence[Program] 
         return await _pass_on(session, heard, contact, answered)
     # A family hears from the school alone, and who wrote last is the one they mean.
     if await reading.hear(session, heard, contact) or await family.hear(session, heard, contact):
-        return await _keep(session, heard, contact, answered, audiences.only())
+        message_id = await _keep(session, heard, contact, answered, audiences.only())
+        await repair.link_number(session, heard, message_id)
+        return message_id
     language = await reading.ask_if_other(session, heard, contact)
     return await _pass_on(session, heard, contact, answered, language)
 

@@ -38,7 +38,9 @@ class Policy:
 
     `any_hour` lets a text go at night. `budgeted` ones count towards the few that a family gets in a week, and what is over waits
     for the digest. `own_sender` ones leave by the line for emergencies where the school has one, which a STOP to its outreach does
-    not silence. `to_stopped` lets a text through to a contact that was stopped: only the one confirmation that it is.
+    not silence. `owner_known` ones go to a number only where it is known to be the guardian's own: no detail of a record goes to an
+    unverified one (FERPA; FACTS, "Records and law"). `to_stopped` lets a text through to a contact that was stopped: only the one
+    confirmation that it is.
     `next_contact` says whether a text that failed on one of a guardian's contacts is tried on the next. `repeat_in_doubt` says
     what to do when a channel cannot tell whether it took a text: send it again (rather twice than never) or hand it to a person
     (rather a task than twice). `review` says what a machine's translation needs.
@@ -51,6 +53,7 @@ class Policy:
     budgeted: bool = False
     own_sender: bool = False
     to_stopped: bool = False
+    owner_known: bool = False
     next_contact: bool = True
     repeat_in_doubt: bool = False
     review: Review = Review.label
@@ -67,14 +70,14 @@ POLICIES = {
         review=Review.after,
     ),
     # It waits for a reviewer, so it has time, and it is never put off into a digest.
-    Kind.notice: Policy(Rights.records, priority=4, lifetime=timedelta(days=14), review=Review.first),
+    Kind.notice: Policy(Rights.records, priority=4, lifetime=timedelta(days=14), owner_known=True, review=Review.first),
     # Answers to what somebody has just written. A STOP is to be confirmed within five minutes (47 CFR 64.1200(a)(12)), at any hour.
     Kind.system: Policy(Rights.none, priority=1, lifetime=timedelta(hours=24), any_hour=True, to_stopped=True, next_contact=False),
     Kind.reply: Policy(Rights.logistics, priority=2, lifetime=timedelta(days=7)),
     Kind.attendance: Policy(Rights.records, priority=4, lifetime=timedelta(hours=24), budgeted=True),
     Kind.conference: Policy(Rights.logistics, priority=5, lifetime=timedelta(days=3), budgeted=True),
     Kind.announcement: Policy(Rights.logistics, priority=6, lifetime=timedelta(days=2), budgeted=True),
-    Kind.progress: Policy(Rights.records, priority=6, lifetime=timedelta(days=7), budgeted=True),
+    Kind.progress: Policy(Rights.records, priority=6, lifetime=timedelta(days=7), budgeted=True, owner_known=True),
     Kind.digest: Policy(Rights.none, priority=6, lifetime=timedelta(days=2)),
     Kind.contact: Policy(Rights.none, priority=7, lifetime=timedelta(days=3), next_contact=False),
     Kind.safety: Policy(Rights.logistics, priority=7, lifetime=timedelta(days=7), budgeted=True),

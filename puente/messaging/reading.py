@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 import structlog
-from babel import Locale, UnknownLocaleError
+from babel import Locale
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from puente.messaging import answers, audiences, composing, consent, outbox
@@ -98,7 +98,7 @@ def named(text: str) -> str | None:
 @lru_cache(maxsize=1)
 def own_names() -> tuple[tuple[str, str], ...]:
     """The languages that we speak by heart, each with the name that its speakers give it."""
-    return tuple((tag, _own_name(tag)) for tag in SPOKEN)
+    return tuple((tag, languages.own_name(tag)) for tag in SPOKEN)
 
 
 async def _offered(session: AsyncSession, contact: Contact, heard: Heard) -> str | None:
@@ -136,19 +136,7 @@ def _named() -> dict[str, str]:
 
 def _names(tag: str) -> Iterator[str]:
     # Not the codes: "so" and "es" are words.
-    yield from (_own_name(tag), languages.name(tag))
+    yield from (languages.own_name(tag), languages.name(tag))
     for reader in ("es", "fr", "ar", "ru", "vi"):
         yield Locale(reader).languages.get(languages.written(tag)[0], "")
     yield from ALSO.get(tag, "").split(";")
-
-
-def _own_name(tag: str) -> str:
-    """As its speakers call it: Español, Kiswahili, 简体中文."""
-    try:
-        name = Locale.parse(tag, sep="-").get_display_name() or tag
-    except (UnknownLocaleError, ValueError):
-        name = languages.name(tag)
-    if tag == "ht":
-        return "Kreyòl ayisyen"  # CLDR says it in French
-    name = {"zh-Hans": "简体中文", "tl": "Tagalog"}.get(tag, name)
-    return name[:1].upper() + name[1:]

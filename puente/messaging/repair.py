@@ -8,7 +8,7 @@ after a bounce    the same question the next day; or, where the number is of no 
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -88,8 +88,12 @@ async def not_theirs(session: AsyncSession, contact: Contact, at: datetime) -> N
 
 async def enter_new_number(session: AsyncSession, contact: Contact, heard: Heard) -> None:
     """A family has told us its new number. A person enters it: a digit too few would be somebody else's phone."""
-    message_id = await session.scalar(select(col(Message.id)).where(col(Message.origin) == heard.origin))
-    await _ask_a_person(session, contact, f"number:{heard.origin}", GIVEN, heard.at, message_id)
+    await _ask_a_person(session, contact, _given(heard), GIVEN, heard.at)
+
+
+async def link_number(session: AsyncSession, heard: Heard, message_id: int | None) -> None:
+    """Once what they wrote is stored, their task shows it."""
+    await session.execute(update(Task).where(col(Task.key) == _given(heard)).values(message_id=message_id))
 
 
 def _due(at: datetime) -> tuple[ColumnElement[bool], ...]:
@@ -159,6 +163,10 @@ async def _give_up(session: AsyncSession, at: datetime) -> int:
     for contact, message_id in silent:
         await _ask_a_person(session, contact, f"confirm:{message_id}", UNCONFIRMED, at, message_id)
     return len(silent)
+
+
+def _given(heard: Heard) -> str:
+    return f"number:{heard.origin}"
 
 
 async def _ask_a_person(

@@ -7,7 +7,7 @@ fire_due                 tick: what is due becomes a message, and the schedule g
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -33,6 +33,9 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 FULL_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 Rule = dict[str, str]
+
+# What a program still puts into a message in the moment in which its schedule writes it.
+Prepare = Callable[[AsyncSession, Schedule, Draft, datetime], Awaitable[Draft]]
 
 
 class BadRule(HubError):
@@ -314,7 +317,11 @@ def _set(schedule: Schedule, turn: Turn | None) -> None:
 # The tick
 
 
-async def fire_due(sessions: Sessions, at: datetime, timezone: ZoneInfo) -> int:
+async def as_planned(_session: AsyncSession, _schedule: Schedule, draft: Draft, _at: datetime) -> Draft:
+    return draft
+
+
+async def fire_due(sessions: Sessions, at: datetime, timezone: ZoneInfo, prepare: Prepare = as_planned) -> int:
     """Tick: fire every schedule whose time has come, each in one transaction. Returns how many messages were written.
 
     After downtime only the latest missed occurrence is written, and not even that where the message would have expired by now. What
@@ -325,12 +332,18 @@ async def fire_due(sessions: Sessions, at: datetime, timezone: ZoneInfo) -> int:
     written = 0
     for schedule_id in due:
         async with sessions.begin() as session:
-            written += await _fire_if_due(session, schedule_id, at, timezone)
+            written += await _fire_if_due(session, schedule_id, at, timezone, prepare)
     return written
 
 
 async def fire(
-    session: AsyncSession, schedule: Schedule, occurrence: datetime, at: datetime, *, send_at: datetime | None = None
+    session: AsyncSession,
+    schedule: Schedule,
+    occurrence: datetime,
+    at: datetime,
+    *,
+    send_at: datetime | None = None,
+    prepare: Prepare = as_planned,
 ) -> int | None:
     """Write the message of one occurrence, once, to go out at `send_at`: the time that the occurrence really has.
 
@@ -353,6 +366,7 @@ async def fire(
         renderings={language: text for language, text in schedule.texts.items() if language != schedule.language},
     )
     try:
+        draft = await prepare(session, schedule, draft, at)
         message_id = await composing.write_new(session, draft, at, state=MessageState.ready)
     except HubError as error:
         # A class that is gone from the roster, say. It must not keep the other schedules from firing, nor pass unseen.
@@ -363,7 +377,7 @@ async def fire(
     return message_id
 
 
-async def _fire_if_due(session: AsyncSession, schedule_id: int | None, at: datetime, timezone: ZoneInfo) -> bool:
+async def _fire_if_due(session: AsyncSession, schedule_id: int | None, at: datetime, timezone: ZoneInfo, prepare: Prepare) -> bool:
     schedule = await session.get(Schedule, schedule_id, with_for_update=True)
     if schedule is None or schedule.next_at is None or schedule.next_at > at:
         return False  # another process was first, or a person
@@ -373,7 +387,9 @@ async def _fire_if_due(session: AsyncSession, schedule_id: int | None, at: datet
         await _ask_a_person(session, schedule, f"rule:{schedule.id}:{schedule.next_at:%Y-%m-%dT%H:%MZ}", f"has ended. {error}", at)
         _set(schedule, None)
         return False
-    return turn is not None and await fire(session, schedule, turn.occurrence, at, send_at=turn.real) is not None
+    if turn is None:
+        return False
+    return await fire(session, schedule, turn.occurrence, at, send_at=turn.real, prepare=prepare) is not None
 
 
 def _take_turn(schedule: Schedule, at: datetime, calendar: Calendar) -> Turn | None:

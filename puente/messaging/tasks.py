@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente.messaging import audiences, outbox
-from puente.models import Contact, HubError, Message, Person, Task, TaskKind
+from puente.models import Contact, HubError, Kind, Message, Person, Task, TaskKind
 
 ANOTHER_CHANNEL = {"telegram": "write to them in Telegram", "sms": "write to their other number"}
 CALL = "call the number on file"
@@ -44,7 +44,7 @@ async def waiting(session: AsyncSession) -> list[Waiting]:
             task,
             name or "",
             await _best_way(session, task, contact) if task.kind in (TaskKind.repair, TaskKind.call) and task.person_id else "",
-            message.text if message and task.kind is TaskKind.answer else "",
+            message.text if message and message.kind is Kind.reply else "",
         )
         for task, name, contact, message in rows.all()
     ]

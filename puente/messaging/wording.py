@@ -71,6 +71,11 @@ def names_the_child(text: str) -> bool:
     return "child" in fields.names(text)
 
 
+def is_about_one_child(message: Message) -> bool:
+    """Whether each of its deliveries is about one child: then the guardian's rights for that child are looked at to the last."""
+    return message.student_id is not None or names_the_child(message.text)
+
+
 def check_fields(text: str, given: Mapping[str, Any], *, has_author: bool) -> None:
     """Refuse a text with a field that nothing will fill, before anything is stored."""
     known = {name: "" for name in KNOWN if name != "teacher" or has_author}
@@ -210,7 +215,7 @@ def word(envelope: Envelope, school: School, translator: Says) -> str:
     if POLICIES[envelope.message.kind].review is Review.after and _unsure(envelope):
         text, language = _with_the_original(envelope, school, translator), envelope.language
     else:
-        text, language = said(envelope, school, translator), envelope.language
+        text, language = _whole(envelope, school, translator) or said(envelope, school, translator), envelope.language
         if envelope.rendering and envelope.rendering.made_by is MadeBy.machine:
             text = labelled(text, language, translator)
     return introduced(text, language, translator) if introduces(envelope) else text
@@ -253,6 +258,16 @@ def said(envelope: Envelope, school: School, translator: Says) -> str:
     if rendering is None or rendering.made_by is MadeBy.nobody:
         raise NotRendered(NotRendered.__doc__)
     return filled(rendering.text, envelope.message.fields, _names(envelope), school, envelope.language, translator)
+
+
+def _whole(envelope: Envelope, school: School, translator: Says) -> str | None:
+    """The text in full, where the message brings one in the reader's language, for a channel that has the room: an SMS and a
+    digest say it in short."""
+    whole = envelope.message.fields.get("whole") if envelope.channel == "telegram" else None
+    nearest = languages.nearest(envelope.language, whole) if whole else None
+    if whole is None or nearest is None:
+        return None
+    return filled(whole[nearest], envelope.message.fields, _names(envelope), school, envelope.language, translator)
 
 
 def _names(envelope: Envelope) -> dict[str, str]:

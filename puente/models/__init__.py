@@ -1,7 +1,10 @@
 """The tables. Importing this package is importing every one of them, which Alembic relies on."""
 
+from puente.models.attendance import AttendanceCode, AttendanceMark, Outreach, OutreachKind, SchoolDay, Standing
 from puente.models.base import HubError
 from puente.models.deliveries import Delivery, HandsetText, Receipt, Sender, State, TelegramUpdate
+from puente.models.library import ColumnApproval, PageLink, Resource, SchoolColumn
+from puente.models.marks import Assignment, Mark, Trend
 from puente.models.messages import Grade, Kind, MadeBy, Message, MessageState, Rendering
 from puente.models.pens import Pen, Step
 from puente.models.people import (
@@ -23,7 +26,11 @@ from puente.models.tasks import Task, TaskKind
 from puente.models.words import Memory, Term, WordsVersion
 
 __all__ = [
+    "Assignment",
+    "AttendanceCode",
+    "AttendanceMark",
     "Closed",
+    "ColumnApproval",
     "ConsentEntry",
     "Contact",
     "DayOff",
@@ -37,19 +44,27 @@ __all__ = [
     "Kind",
     "LinkToken",
     "MadeBy",
+    "Mark",
     "Membership",
     "Memory",
     "Message",
     "MessageState",
+    "Outreach",
+    "OutreachKind",
+    "PageLink",
     "Pen",
     "Person",
     "PersonRole",
     "Receipt",
     "Rendering",
+    "Resource",
     "Rights",
     "Role",
     "Schedule",
+    "SchoolColumn",
+    "SchoolDay",
     "Sender",
+    "Standing",
     "State",
     "Step",
     "Student",
@@ -57,5 +72,6 @@ __all__ = [
     "TaskKind",
     "TelegramUpdate",
     "Term",
+    "Trend",
     "WordsVersion",
 ]

@@ -64,11 +64,11 @@ class Message(SQLModel, table=True):
     """What somebody wrote once.
 
     `text` may hold typed fields in braces; `fields` gives their values. `audience` is a question answered at send time.
-    `origin` says what caused it (`sms:SM…`, `schedule:7:2026-03-01T15:00Z`) and is unique: the same cause writes one message.
-    A message of kind reply was heard: its text is literal, and its `fields` list the photos that came with it, and say whether it
-    changes one from before (`edited`). Those of kind system may bring `buttons` to press. `heard_on` is the contact it came from; a
-    stranger's has neither contact nor author but `heard_from`, the channel and address in one word. `student_id` is whom it is
-    about, where that is known.
+    `origin` says what caused it (`sms:SM…`, `schedule:7:2026-03-01T15:00Z`) and is unique: the same cause writes one message. A
+    message of kind reply was heard: its text is literal, and its `fields` list the photos that came with it, and say whether it
+    changes one from before (`edited`). Those of kind system may bring `buttons` to press, and any may bring `whole`: from a
+    language to the text in full, for a channel that has the room. `heard_on` is the contact it came from; a stranger's has neither
+    contact nor author but `heard_from`, the channel and address in one word. `student_id` is whom it is about, where that is known.
     """
 
     __table_args__ = (

@@ -14,11 +14,15 @@ class TaskKind(enum.StrEnum):
     repair = "repair"  # a number that is wrong
     answer = "answer"  # a message that nobody else owns
     review = "review"  # something that a carrier objects to: a person looks why
+    letter = "letter"  # a notice that is printed, and handed over or mailed
     setup = "setup"  # a line of the school's that cannot send until the operator acts
 
 
 class Task(SQLModel, table=True):
-    """Something a person must do. `key` names its cause and is unique: the same cause asks once."""
+    """Something a person must do. `key` names its cause and is unique: the same cause asks once.
+
+    `person_id` is whom it is about, `owner_id` whose turn it is, where that is one person.
+    """
 
     id: int | None = Field(default=None, primary_key=True)
     key: str = Field(unique=True, max_length=255)
@@ -27,6 +31,7 @@ class Task(SQLModel, table=True):
     message_id: int | None = Field(default=None, foreign_key="message.id", index=True)
     person_id: int | None = Field(default=None, foreign_key="person.id")
     contact_id: int | None = Field(default=None, foreign_key="contact.id")
+    owner_id: int | None = Field(default=None, foreign_key="person.id")
     language: str | None = Field(default=None, max_length=35)
     created_at: datetime = moment()
     done_at: datetime | None = moment(nullable=True)

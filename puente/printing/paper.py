@@ -201,6 +201,13 @@ def from_the_right(language: str) -> bool:
     return locale is not None and locale.text_direction == "rtl"
 
 
+def legible(text: str, instead: str = "?") -> str:
+    """The text with what no font of ours shows replaced: what somebody wrote may hold any picture and any script."""
+    known = frozenset().union(*(_known(font) for font in LEADING))
+    plain = unicodedata.normalize("NFC", text)
+    return "".join(letter if ord(letter) in known or letter.isspace() or UNSEEN.match(letter) else instead for letter in plain)
+
+
 def filled(sentence: str, values: Mapping[str, Piece]) -> list[Piece]:
     """A sentence with its fields as pieces of their own."""
     parts = FIELD.split(sentence)

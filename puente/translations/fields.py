@@ -4,11 +4,15 @@ A text says `{child}`; a delivery brings the value. Values are JSON: a string is
 `{"time": "15:30"}`, `{"number": 3}`, `{"money": "12.50", "currency": "USD"}`, `{"phone": "+15055550142"}`, `{"link": "https://…"}`
 and `{"word": "proficient"}` are written for the reader. A word is a catalogue phrase and may have fields of its own:
 `{"word": "Room {number}", "number": "12"}`, or be said in another language than the reader's: `"in": "es"`. One that counts is said
-in the form that its number asks for: `{"word": "{number} day", "number": {"number": 3}}`.
+in the form that its number asks for: `{"word": "{number} day", "number": {"number": 3}}`. What the school itself calls something in
+each language is `{"said": {"en": "emerging", "es": "inicial"}}`.
+
+`{"places": [{"name": "Food Pantry", "phone": "+15055550142", "languages": ["en", "es"]}]}` are written one a line, those that speak
+the reader's language first.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -78,13 +82,25 @@ def _write(name: str, values: Mapping[str, Any], language: str, say: Say) -> str
                 return _phone(number, language)
             case {"link": str(address), **rest} if not rest:
                 return address
+            case {"places": [_, *_] as places}:
+                return _places(places, language)
+            case {"said": dict(words), **rest} if not rest:
+                return _said(words, language)
             case {"word": str(phrase), "in": str(other), **rest}:
                 return _word(phrase, rest, other, say)
             case {"word": str(phrase), **rest}:
                 return _word(phrase, rest, language, say)
-    except (ValueError, InvalidOperation, NumberParseException):
+    except (ValueError, TypeError, LookupError, InvalidOperation, NumberParseException):
         pass
     raise BadField(f"The value of the field {{{name}}} is not one that Puente can write: a text, a date, an amount, a phone …")
+
+
+def _said(words: Mapping[str, str], language: str) -> str:
+    """A word that the school itself has in several languages, in the reader's."""
+    nearest = next((tag for tag in (*languages.parents(language), *words) if tag in words and languages.same(tag, language)), None)
+    if nearest is None:
+        raise UnknownPhrase(f"Nobody has written this in {languages.name(language)} yet.")
+    return words[nearest]
 
 
 def _word(phrase: str, values: Mapping[str, Any], language: str, say: Say) -> str:
@@ -132,6 +148,24 @@ def _phone(number: str, language: str) -> str:
         raise ValueError("no such number")
     form = PhoneNumberFormat.NATIONAL if parsed.country_code == 1 else PhoneNumberFormat.INTERNATIONAL
     return left_to_right(phonenumbers.format_number(parsed, form), language)
+
+
+# What a text has room for. Whoever needs another place asks the school.
+MOST_PLACES = 3
+
+
+def _places(places: Sequence[Any], language: str) -> str:
+    """A line for each: `Food Pantry: (505) 555-0142 (English, Español)`. Each language is called as its speakers call it, so that
+    they find it, and so that nothing here is in another language than the reader's."""
+    read = [(str(place["name"]), str(place["phone"]), [str(tag) for tag in place["languages"]]) for place in places]
+    in_order = sorted(read, key=lambda place: languages.nearest(language, place[2]) is None)
+    return "\n".join(_place(*place, language) for place in in_order[:MOST_PLACES])
+
+
+def _place(name: str, phone: str, spoken: Sequence[str], language: str) -> str:
+    called = (_phone(phone, language) if phone.startswith("+") else left_to_right(phone, language)) if phone else ""
+    line = f"{name}: {called}" if called else name
+    return f"{line} ({', '.join(map(languages.own_name, spoken))})" if spoken else line
 
 
 def left_to_right(value: str, language: str) -> str:

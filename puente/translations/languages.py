@@ -1,6 +1,6 @@
 """Language tags, read one way everywhere: which two are one language, what a person calls it, and how CLDR writes in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 
@@ -13,6 +13,9 @@ ENGLISH = Locale("en")
 
 # The scripts that Unicode sets from right to left, of those that living languages use.
 RIGHT_TO_LEFT = {"Adlm", "Arab", "Aran", "Hebr", "Nkoo", "Rohg", "Syrc", "Thaa"}
+
+# Where CLDR has another language's name for it, or one that its speakers do not use.
+OWN_NAMES = {"ht": "Kreyòl ayisyen", "tl": "Tagalog", "zh-Hans": "简体中文"}
 
 NOT_A_LANGUAGE = {"und", "mul", "zxx", "mis", "art"}
 
@@ -87,6 +90,25 @@ def name_for(tag: str, reader: str) -> str:
     here = locale(reader)
     names = (here.languages.get(shorter.replace("-", "_")) for shorter in _shorter(tag)) if here else iter(())
     return next((found for found in names if found), name(tag))
+
+
+@lru_cache(maxsize=1024)
+def own_name(tag: str) -> str:
+    """The language as its speakers call it: Español, Kiswahili, 简体中文."""
+    if tag in OWN_NAMES:
+        return OWN_NAMES[tag]
+    try:
+        found = Locale.parse(tag, sep="-").get_display_name() or tag
+    except (UnknownLocaleError, ValueError):
+        found = name(tag)
+    return found[:1].upper() + found[1:]
+
+
+def nearest(tag: str, known: Iterable[str]) -> str | None:
+    """Of the languages that there are, the one that who reads `tag` reads best: itself, its parent, or one that is the same."""
+    there = list(known)
+    readable = (*parents(tag), *(other for other in there if same(other, tag)))
+    return next((other for other in readable if other in there), None)
 
 
 @lru_cache(maxsize=1024)

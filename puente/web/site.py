@@ -100,5 +100,7 @@ class _KeepQuiet:
         try:
             await self._site(scope, receive, send)
         except Exception as error:
-            log.error("request.failed", path=scope.get("path"), error=type(error).__name__)
+            # The route and not the address: whoever has the address of a family's page may read it.
+            route = getattr(scope.get("route"), "path", None)
+            log.error("request.failed", route=route, error=type(error).__name__)
             await PlainTextResponse("Something went wrong on our side.", status_code=500)(scope, receive, send)

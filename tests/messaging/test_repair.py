@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from puente.messaging import conversations, repair
+from puente.messaging import conversations, repair, tasks
 from puente.messaging.channels.base import Refused, Trouble
 from puente.models import Kind, Message, Task, TaskKind
 from puente.models.database import Sessions
@@ -121,6 +121,8 @@ async def test_after_a_bounce_the_guardians_own_other_contact_is_asked_and_nobod
     assert hub.telegram.read_by(ANA_CHAT)[-1] == PHRASES.say(repair.GOT_IT, "es")
     given = [task for task in await hub.tasks() if task.reason == repair.GIVEN]
     assert [(task.kind, task.person_id) for task in given] == [(TaskKind.repair, hub.numbers.person["ana"])]
+    async with hub.sessions() as session:
+        assert "505 555 0177" in [waiting.text for waiting in await tasks.waiting(session)]
 
 
 async def test_a_number_that_nobody_asked_for_goes_to_the_teacher(hub: Hub) -> None:

@@ -32,7 +32,9 @@ from puente.messaging.channels import twilio
 from puente.messaging.channels.telegram import open_bot
 from puente.models import Message, Receipt, TelegramUpdate
 from puente.models.database import Sessions
+from puente.programs import columns
 from puente.web import webhooks
+from puente.web.pages import pages_routes
 from puente.web.site import open_site
 from puente.web.webhooks import telegram_routes, twilio_routes
 from tests.fakes import on_sqlite
@@ -42,6 +44,7 @@ from tests.web.test_webhooks import FORM, SECRET, TOKEN, URL, Multi
 
 AT = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 MESSAGE, STATUS, TELEGRAM = "/webhooks/twilio/message", "/webhooks/twilio/status", "/webhooks/telegram"
+PAGE, STYLE = "/c/{token}", "/static/pages.css"
 
 # The same cases every time. One database serves all the cases of a test, as it serves all the requests of a school.
 fuzzed = settings(
@@ -59,6 +62,7 @@ def passing_days() -> Callable[[], datetime]:
 def open_app(sessions: Sessions) -> FastAPI:
     now = passing_days()
     routers = [twilio_routes(sessions, TOKEN, URL, (), now, senders=CHANNELS), telegram_routes(sessions, SECRET, now)]
+    routers.append(pages_routes(sessions, SCHOOL, PHRASES))
     return open_site(sessions, routers, now, "practice-metrics-token")
 
 
@@ -122,7 +126,7 @@ async def count(sessions: Sessions, table: Any, *where: Any) -> int:
 
 def test_the_description_is_openapi_and_names_every_address() -> None:
     OPENAPI.validate()
-    assert set(OPENAPI) == {MESSAGE, STATUS, TELEGRAM, "/healthz", "/metrics"}
+    assert set(OPENAPI) == {MESSAGE, STATUS, TELEGRAM, PAGE, STYLE, "/healthz", "/metrics"}
 
 
 # What anybody may post
@@ -170,6 +174,19 @@ async def test_what_telegram_posts_gets_an_answer_that_we_name(site: FastAPI, ca
     request = requests.Request(**case.as_transport_kwargs(URL)).prepare()
     request.headers["X-Telegram-Bot-Api-Secret-Token"] = SECRET
     check(case, await ask(site, request))
+
+
+@fuzzed
+@given(st.one_of(cases(PAGE, "GET"), cases(STYLE, "GET")), st.sampled_from([True, False]))
+async def test_whoever_opens_a_page_gets_it_or_is_told_that_it_is_gone(
+    site: FastAPI, sessions: Sessions, case: Case, with_the_link: bool
+) -> None:
+    if with_the_link and case.path == PAGE:
+        async with sessions.begin() as session:
+            case.path_parameters["token"] = await columns.link(session, "water-and-fireworks", "schedule:1:fuzzed", AT)
+    answer = await ask(site, requests.Request(**case.as_transport_kwargs(URL)).prepare())
+    check(case, answer)
+    assert (answer.status_code == 200) == (with_the_link or case.path == STYLE)
 
 
 # What Twilio posts

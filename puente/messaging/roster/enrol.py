@@ -314,7 +314,8 @@ async def _enrol_numbers_of_age(session: AsyncSession, rows: Sequence[StudentRow
         query = select(Student).where(col(Student.external_id).in_(some), col(Student.of_age_at).is_not(None))
         own = {student.external_id: await rights.own_person(session, student) for student in (await session.scalars(query)).all()}
         as_guardians = [
-            GuardianRow(key, given[key].name, None, None, given[key].mobile, "", given[key].file, given[key].line) for key in own
+            GuardianRow(key, given[key].name, None, None, given[key].mobile, "student_mobile", given[key].file, given[key].line)
+            for key in own
         ]
         await _enrol_contacts(session, as_guardians, {key: person.id or 0 for key, person in own.items()}, at, changes)
 

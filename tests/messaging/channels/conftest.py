@@ -1,7 +1,6 @@
 """The vendors' stand-ins, and channels that talk to them."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from aiogram import Bot
@@ -9,7 +8,6 @@ from aiogram import Bot
 from puente.messaging.channels.telegram import TelegramChat, open_bot
 from puente.messaging.channels.twilio import TwilioSms
 from tests.fakes import Listener
-from tests.fakes.emulate import Emulate, installed
 from tests.fakes.telegram import FakeTelegram
 from tests.fakes.twilio import FakeTwilio
 
@@ -62,14 +60,3 @@ async def bot(telegram: FakeTelegram) -> AsyncIterator[Bot]:
 @pytest.fixture
 def chat(bot: Bot) -> TelegramChat:
     return TelegramChat(bot, timeout=5, between_parts=0)
-
-
-@pytest.fixture(scope="session")
-def emulate_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return installed(tmp_path_factory.getbasetemp() / "emulate")
-
-
-@pytest.fixture
-async def emulate(emulate_program: Path, listener: Listener) -> AsyncIterator[Emulate]:
-    async with Emulate(emulate_program, sms_url=f"{listener.url}/webhooks/twilio/message") as emulate:
-        yield emulate
