@@ -9,9 +9,10 @@ import typer
 from puente.app import Hub
 from puente.cli.families import StudentArgument
 from puente.cli.shell import AsJson, err, note, out, print_json, readable, run, table_of
+from puente.messaging import linking
 from puente.models import HubError, OutreachKind
 from puente.programs import attendance
-from puente.programs.attendance.log import BY_HAND, student_of
+from puente.programs.attendance.log import BY_HAND
 from puente.translations import languages
 from puente.translations.phrases import Phrases
 
@@ -74,7 +75,7 @@ def log(
 
     async def command(hub: Hub) -> None:
         async with hub.sessions() as session:
-            name = (await student_of(session, student)).name
+            name = (await linking.find_student(session, student)).name
             lines = await attendance.log_of(session, student)
         if csv_file:
             # With its mark, so that a spreadsheet reads every script in it.

@@ -157,14 +157,16 @@ def tasks_(as_json: AsJson = False) -> None:
         async with hub.sessions() as session:
             found = await tasks.waiting(session)
         if as_json:
-            print_json([{**w.task.model_dump(), "person": w.person, "best_way": w.best_way, "text": w.text} for w in found])
+            more = ("person", "owner", "best_way", "text")
+            print_json([{**w.task.model_dump(), **{name: getattr(w, name) for name in more}} for w in found])
             return
-        table = table_of("Task", "What", "Who", "Language", "Message", "Why", "Best way")
+        table = table_of("Task", "What", "Who", "Language", "Message", "Why", "Best way", "Whose turn")
         for w in found:
             why = f"{w.task.reason} “{w.text[:200]}”" if w.text else w.task.reason
             table.add_row(
-                str(w.task.id), w.task.kind.value, w.person, w.task.language or "", str(w.task.message_id or ""), why, w.best_way
-            )
+                str(w.task.id), w.task.kind.value, w.person, w.task.language or "", str(w.task.message_id or ""), why, w.best_way,
+                w.owner,
+            )  # fmt: skip
         out.print(table if found else "Nothing waits for a person.")
 
     run(command)

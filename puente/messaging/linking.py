@@ -10,13 +10,17 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.models import ConsentEntry, Contact, HubError, LinkToken, Person, database
+from puente.models import ConsentEntry, Contact, HubError, LinkToken, Person, Student, database
 
 VALID_FOR = timedelta(days=14)
 
 
 class NoSuchPerson(HubError):
     """The roster has nobody with this id."""
+
+
+class NoSuchStudent(HubError):
+    """The roster has no student with this id."""
 
 
 async def find_person(session: AsyncSession, external_id: str) -> Person:
@@ -27,6 +31,14 @@ async def find_person(session: AsyncSession, external_id: str) -> Person:
     if person is None:
         raise NoSuchPerson(NoSuchPerson.__doc__)
     return person
+
+
+async def find_student(session: AsyncSession, external_id: str) -> Student:
+    """A student, by the id that the roster gives them."""
+    student = await session.scalar(select(Student).where(col(Student.external_id) == external_id))
+    if student is None:
+        raise NoSuchStudent(NoSuchStudent.__doc__)
+    return student
 
 
 async def id_of(session: AsyncSession, external_id: str | None) -> int | None:

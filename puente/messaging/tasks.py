@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from puente.messaging import audiences, outbox
@@ -21,19 +22,23 @@ class NoSuchTask(HubError):
 
 @dataclass(frozen=True)
 class Waiting:
-    """An open task. `best_way` is how its person may be reached otherwise; `text` is what they wrote, where they wrote to us."""
+    """An open task. `owner` is whose turn it is, where that is one person; `best_way` is how the person it is about may be reached
+    otherwise; `text` is what they wrote, where they wrote to us."""
 
     task: Task
     person: str
+    owner: str
     best_way: str
     text: str
 
 
 async def waiting(session: AsyncSession) -> list[Waiting]:
     """All open tasks, the oldest first."""
+    owner = aliased(Person)
     rows = await session.execute(
-        select(Task, col(Person.name), Contact, Message)
+        select(Task, col(Person.name), col(owner.name), Contact, Message)
         .outerjoin(Person, col(Person.id) == col(Task.person_id))
+        .outerjoin(owner, col(owner.id) == col(Task.owner_id))
         .outerjoin(Contact, col(Contact.id) == col(Task.contact_id))
         .outerjoin(Message, col(Message.id) == col(Task.message_id))
         .where(col(Task.done_at).is_(None))
@@ -43,10 +48,11 @@ async def waiting(session: AsyncSession) -> list[Waiting]:
         Waiting(
             task,
             name or "",
+            whose or "",
             await _best_way(session, task, contact) if task.kind in (TaskKind.repair, TaskKind.call) and task.person_id else "",
             message.text if message and message.kind is Kind.reply else "",
         )
-        for task, name, contact, message in rows.all()
+        for task, name, whose, contact, message in rows.all()
     ]
 
 

@@ -45,6 +45,8 @@ class Reading:
         return said
 
 
+# A class's updates are made of a few texts.
+@lru_cache(maxsize=1024)
 def read(text: str) -> Reading:
     """The reading of an English text. Names, numbers and fields count as easy words."""
     plain = FIELD.sub(STANDS_FOR, text)

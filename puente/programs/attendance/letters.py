@@ -12,12 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from puente.messaging import linking
 from puente.messaging.school import School
 from puente.models import Guardianship, HubError, Person, Rights
 from puente.printing.notices import Entry, Letter, Said
 from puente.programs.attendance import standings, tasks
 from puente.programs.attendance.counting import Counted
-from puente.programs.attendance.log import Line, student_of
+from puente.programs.attendance.log import Line
 from puente.programs.attendance.outreach import total
 from puente.programs.attendance.rules import Rules
 
@@ -42,7 +43,7 @@ async def letters(
     session: AsyncSession, student_id: str, as_of: date, rules: Rules, school: School, meeting: Meeting | None = None
 ) -> list[Letter]:
     """The notice about a student, for each guardian who may be told, alone: none of them reads of another."""
-    student = await student_of(session, student_id)
+    student = await linking.find_student(session, student_id)
     year = await standings.load_year(session, rules, as_of)
     now = (await standings.count_all(session, [student.id or 0], year))[student.id or 0]
     if now.rate is None:

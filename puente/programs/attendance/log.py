@@ -27,10 +27,6 @@ WAITS = "waits to go out"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-class NoSuchStudent(HubError):
-    """The roster has no student with this id."""
-
-
 class NothingNoted(HubError):
     """Say in a few words what happened."""
 
@@ -56,27 +52,19 @@ class Line:
     by: str = ""
 
 
-async def student_of(session: AsyncSession, student_id: str) -> Student:
-    """The student with this id in the roster."""
-    found = await session.scalar(select(Student).where(col(Student.external_id) == student_id))
-    if found is None:
-        raise NoSuchStudent(NoSuchStudent.__doc__)
-    return found
-
-
 async def note(session: AsyncSession, student_id: str, kind: OutreachKind, text: str, at: datetime, by: str | None = None) -> None:
     """A person adds what they did: a call, a visit, a letter. `by` is their staff id."""
     if kind not in BY_HAND:
         raise NotByHand(NotByHand.__doc__)
     if not text.strip():
         raise NothingNoted(NothingNoted.__doc__)
-    student = await student_of(session, student_id)
+    student = await linking.find_student(session, student_id)
     session.add(Outreach(student_id=student.id or 0, at=at, kind=kind, text=text.strip(), by=await linking.id_of(session, by)))
 
 
 async def log_of(session: AsyncSession, student_id: str) -> list[Line]:
     """A student's whole log, the oldest line first."""
-    student = await student_of(session, student_id)
+    student = await linking.find_student(session, student_id)
     number = student.id or 0
     lines = [*await _noted(session, number), *await _written(session, student), *await _replies(session, number)]
     return sorted(lines, key=lambda line: line.at)

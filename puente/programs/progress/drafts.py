@@ -17,7 +17,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import audiences, composing
+from puente.messaging import audiences, composing, linking
 from puente.messaging.composing import Draft
 from puente.messaging.policy import POLICIES
 from puente.messaging.school import School
@@ -65,10 +65,6 @@ WORDS = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")  # in whichever script a n
 
 class NoSuchDraft(HubError):
     """There is no draft with this number."""
-
-
-class NoSuchStudent(HubError):
-    """The roster has no student with this id."""
 
 
 @dataclass(frozen=True)
@@ -165,9 +161,7 @@ async def write_one(
     subject: str | None = None,
 ) -> int:
     """A teacher's own draft about one child: sentences of the bank, or their own. Returns its number."""
-    student = await session.scalar(select(Student).where(col(Student.external_id) == student_id))
-    if student is None:
-        raise NoSuchStudent(NoSuchStudent.__doc__)
+    student = await linking.find_student(session, student_id)
     known = _subject(subject or "")
     fields = {"subject": {"word": known} if known else subject} if subject else {}
     text = "\n".join(sentences)
