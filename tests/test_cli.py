@@ -39,7 +39,8 @@ COMMANDS = ["init", "roster", "roster import", "send", "preview", "work", "repor
             "resume", "review", "approve", "languages remove", "languages check", "glossary", "glossary list", "glossary set",
             "glossary remove", "glossary import", "glossary export", "memory", "memory import", "memory export",
             "reach", "flyers", "thread", "rights", "done", "progress", "progress import", "progress drafts",
-            "progress send", "progress write", "progress quiet", "progress bank", 
+            "progress send", "progress write", "progress quiet", "progress bank", "conferences", "conferences import",
+            "conferences pack",
             "columns", "columns list", "columns show", "columns set", "columns remove", "columns approve", "columns schedule",
             "resources", "resources import", "resources list", "resources remove", "attendance",
             "attendance import", "attendance tiers", "attendance log", "attendance note", "attendance notice"]  # fmt: skip
@@ -863,3 +864,19 @@ def test_a_teacher_picks_from_the_bank(school: Type) -> None:
     assert (str(waiting["message"]), waiting["text"]) == (draft, "{child} is kind to others in class.\nWe saw it today.")
     assert "no sentence with the number 99" in school("progress", "write", "S-1", "--pick", "99").err
     assert "no student with this id" in school("progress", "write", "S-99", "--text", "Hello.").err
+
+
+def test_a_conference_day_is_taken_from_a_file_and_packed(school: Type, tmp_path: Path) -> None:
+    sample = str(SAMPLES / "conference-day.json")
+    assert "9 conferences added" in school("conferences", "import", sample).out
+    assert read(school("conferences", "import", sample, "--json"))["changes"]["conferences"]["unchanged"] == 9
+    packed = read(school("conferences", "pack", "December conferences", "--seconds", "10", "--json"))
+    assert len(packed["conferences"]) == 8
+    assert list(packed["left_out"].values()) == ["No interpreter speaks so."]
+    assert next(c for c in packed["conferences"] if c["booked"])["start"] == "17:30"
+    shown = school("conferences", "pack", "December conferences", "--seconds", "10").out
+    assert "8 of 9 conferences have a place." in shown
+    assert "Interpreters are present for 2.5 hours: that is the fewest possible." in shown
+    assert "puente conferences import" in school("conferences", "pack", "May").err
+    (tmp_path / "day.json").write_text('{"name": "May"}')
+    assert "teachers: it is missing." in school("conferences", "import", "day.json").err

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from puente.app import Hub
-from puente.cli import attendance, columns, families, progress, words
+from puente.cli import attendance, columns, conferences, families, progress, words
 from puente.cli.shell import (
     LARGEST_NUMBER,
     AsJson,
@@ -64,6 +64,7 @@ app.add_typer(columns.resources_app, name="resources")
 app.add_typer(families.families_app)
 app.add_typer(attendance.attendance_app, name="attendance")
 app.add_typer(progress.progress_app, name="progress")
+app.add_typer(conferences.conferences_app, name="conferences")
 
 # These follow other rules, and the hub's own sentences even reach who has asked us to stop.
 NOT_FOR_PEOPLE = (Kind.reply, Kind.system, Kind.digest, Kind.contact)

@@ -2,6 +2,7 @@
 
 from puente.models.attendance import AttendanceCode, AttendanceMark, Outreach, OutreachKind, SchoolDay, Standing
 from puente.models.base import HubError
+from puente.models.conferences import ConferenceClaim, ConferenceDay, ConferenceGuardian, ConferenceMeeting, MeetingState
 from puente.models.deliveries import Delivery, HandsetText, Receipt, Sender, State, TelegramUpdate
 from puente.models.library import ColumnApproval, PageLink, Resource, SchoolColumn
 from puente.models.marks import Assignment, Mark, Trend
@@ -31,6 +32,10 @@ __all__ = [
     "AttendanceMark",
     "Closed",
     "ColumnApproval",
+    "ConferenceClaim",
+    "ConferenceDay",
+    "ConferenceGuardian",
+    "ConferenceMeeting",
     "ConsentEntry",
     "Contact",
     "DayOff",
@@ -45,6 +50,7 @@ __all__ = [
     "LinkToken",
     "MadeBy",
     "Mark",
+    "MeetingState",
     "Membership",
     "Memory",
     "Message",

@@ -1,0 +1,8 @@
+"""Conferences: a day on which families and teachers meet, with interpreters where they are needed.
+
+    DAY.json → day.read (mistakes by their place) → keeping.keep (the tables) ─→ booking
+                                                    keeping.load → packing.pack → keeping.propose (the proposal)
+
+How this district books interpreters, in blocks of one language and with more time, is in FACTS ("How this district books
+interpreters"). packing.py loads the optimiser, which takes a second: whoever packs imports it by itself.
+"""

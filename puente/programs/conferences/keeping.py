@@ -1,0 +1,318 @@
+"""Conference days in the tables: taken from a file, read for the packing, and the proposal put beside what is booked.
+
+DayFile → keep (rows; repeating it changes only what changed) → load → packing.pack → propose
+claim: a time is booked, or the database says that somebody in it is taken
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import gcd
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from puente.messaging.roster import Count
+from puente.models import (
+    ConferenceClaim,
+    ConferenceDay,
+    ConferenceGuardian,
+    ConferenceMeeting,
+    Group,
+    GroupStaff,
+    Guardianship,
+    HubError,
+    MeetingState,
+    Membership,
+    Person,
+    Rights,
+    Student,
+)
+from puente.programs.conferences import day as days
+from puente.programs.conferences.day import Conference, DayFile
+from puente.programs.conferences.times import Day, Place
+
+STAFF = "staff:"
+STAYS = (MeetingState.booked, MeetingState.confirmed, MeetingState.attended, MeetingState.missed)
+
+
+class NoSuchDay(HubError):
+    """There is no conference day of this name: puente conferences import DAY.json"""
+
+
+class NobodyToMeet(HubError):
+    """The file names no conferences, and the roster has no students in the groups of its teachers."""
+
+
+class TakenTwice(HubError):
+    """Two booked conferences are at the same time for somebody in them: one of them has to be moved first."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A day with its meetings: the file as it would be now, the same as values, and the rows by their key."""
+
+    row: ConferenceDay
+    file: DayFile
+    day: Day
+    meetings: dict[str, ConferenceMeeting]
+
+
+async def keep(session: AsyncSession, file: DayFile, at: datetime, zone: ZoneInfo) -> Count:
+    """Put a day into the tables, or change it. What is booked stays booked; conferences that the file no longer names stay too."""
+    if file.conferences is None:
+        file = file.model_copy(update={"conferences": await _from_roster(session, file)})
+    row = await session.scalar(select(ConferenceDay).where(col(ConferenceDay.name) == file.name))
+    if row is None:
+        row = ConferenceDay(name=file.name, imported_at=at)
+    row.document, row.imported_at = file.model_dump(mode="json", exclude={"conferences"}), at
+    session.add(row)
+    await session.flush()
+    count = await _keep_meetings(session, row, file, zone)
+    await _claim_again(session, await load(session, file.name, zone), zone)
+    return count
+
+
+async def load(session: AsyncSession, name: str, zone: ZoneInfo) -> Loaded:
+    """A day as it is now. Families who cannot come are not in it."""
+    row = await session.scalar(select(ConferenceDay).where(col(ConferenceDay.name) == name))
+    if row is None:
+        raise NoSuchDay(NoSuchDay.__doc__)
+    meetings = await session.scalars(
+        select(ConferenceMeeting)
+        .where(col(ConferenceMeeting.day_id) == row.id, col(ConferenceMeeting.state) != MeetingState.declined)
+        .order_by(col(ConferenceMeeting.id))
+    )
+    rows = {meeting.key: meeting for meeting in meetings}
+    guardians = await _guardians_of(session, row)
+    conferences = [_conference(meeting, guardians.get(meeting.id or 0, []), zone) for meeting in rows.values()]
+    file = days.check({**row.document, "conferences": conferences})
+    return Loaded(row, file, days.to_pack(file), rows)
+
+
+async def propose(
+    session: AsyncSession, loaded: Loaded, places: Mapping[str, Place], left_out: Mapping[str, str], zone: ZoneInfo
+) -> None:
+    """Put the plan beside what is booked, in the place of an earlier one. Whoever was booked meanwhile stays where they are."""
+    rows = await session.scalars(select(ConferenceMeeting).where(col(ConferenceMeeting.day_id) == loaded.row.id))
+    for row in rows:
+        place = places.get(row.key)
+        row.proposed_at = _moment(loaded.file, place.start, zone) if place else None
+        row.proposed_interpreter = (place.interpreter or "") if place else ""
+        row.left_out = left_out.get(row.key, "")
+
+
+async def claim(session: AsyncSession, loaded: Loaded, key: str, place: Place, zone: ZoneInfo) -> bool:
+    """Book a time for a meeting, giving back the one that it had. False where somebody in it is taken: then nothing changes.
+
+    It does not look whether the time suits anybody, and no further than the minutes of the meeting itself: the way from one place
+    to the next is for whoever offers it.
+    """
+    row = loaded.meetings[key]
+    try:
+        async with session.begin_nested():
+            await session.execute(delete(ConferenceClaim).where(col(ConferenceClaim.meeting_id) == row.id))
+            await session.execute(insert(ConferenceClaim), _claims(loaded, row, place, zone))
+    except IntegrityError:
+        return False
+    row.starts_at, row.interpreter = _moment(loaded.file, place.start, zone), place.interpreter or ""
+    row.state = MeetingState.booked
+    session.add(row)
+    await session.flush()
+    return True
+
+
+async def _keep_meetings(session: AsyncSession, day: ConferenceDay, file: DayFile, zone: ZoneInfo) -> Count:
+    known = {
+        row.key: row for row in await session.scalars(select(ConferenceMeeting).where(col(ConferenceMeeting.day_id) == day.id))
+    }
+    before = await _guardians_of(session, day)
+    people, students = await _ids(session)
+    count = Count()
+    for conference in file.conferences or ():
+        row = known.get(conference.key)
+        values = _values(file, conference, zone, booked=row is None or row.state == MeetingState.open)
+        values["student_id"] = students.get(conference.student)
+        values["teacher_id"] = people.get(f"{STAFF}{conference.teacher}")
+        others = row is not None and before.get(row.id or 0) != sorted(set(conference.guardians))
+        changed = others or (row is not None and any(getattr(row, name) != value for name, value in values.items()))
+        count.note(row, changed)
+        if row is None or changed:
+            row = row or ConferenceMeeting(day_id=day.id or 0, key=conference.key, **values)
+            await _keep_meeting(session, row, values, conference, people)
+    return count
+
+
+async def _keep_meeting(
+    session: AsyncSession, row: ConferenceMeeting, values: dict[str, Any], conference: Conference, people: Mapping[str, int]
+) -> None:
+    for name, value in values.items():
+        setattr(row, name, value)
+    session.add(row)
+    await session.flush()
+    await session.execute(delete(ConferenceGuardian).where(col(ConferenceGuardian.meeting_id) == row.id))
+    session.add_all(
+        ConferenceGuardian(meeting_id=row.id or 0, guardian=guardian, guardian_id=people.get(guardian))
+        for guardian in sorted(set(conference.guardians))
+    )
+    await session.flush()
+
+
+def _values(file: DayFile, conference: Conference, zone: ZoneInfo, *, booked: bool) -> dict[str, Any]:
+    """The columns of a meeting as the file has them; where it is booked only as long as nothing else is."""
+    teacher = next(teacher for teacher in file.teachers if teacher.id == conference.teacher)
+    interpreted = days.needs_interpreter(conference, teacher) or ""
+    values: dict[str, Any] = {
+        "student": conference.student,
+        "teacher": conference.teacher,
+        "language": conference.language,
+        "interpreted": interpreted,
+        "asked": conference.interpreter,
+        "minutes": file.interpreted_minutes if interpreted else file.slot_minutes,
+        "priority": conference.priority,
+        "wishes": conference.model_dump(mode="json", include={"can", "cannot", "prefers"}),
+        "needs": list(conference.needs),
+    }
+    if conference.booked and booked:
+        starts_at = datetime.combine(conference.booked.date, conference.booked.start, zone)
+        values |= {"state": MeetingState.booked, "starts_at": starts_at, "interpreter": conference.booked.interpreter or ""}
+    return values
+
+
+async def _claim_again(session: AsyncSession, loaded: Loaded, zone: ZoneInfo) -> None:
+    """A changed day may be cut into other pieces, or a meeting take longer: what is booked is claimed anew."""
+    await session.execute(delete(ConferenceClaim).where(col(ConferenceClaim.day_id) == loaded.row.id))
+    claims = [
+        one
+        for row in loaded.meetings.values()
+        if row.state in STAYS and row.starts_at
+        for one in _claims(loaded, row, Place(_minute(loaded.file, row.starts_at, zone), row.interpreter or None), zone)
+    ]
+    try:
+        if claims:
+            await session.execute(insert(ConferenceClaim), claims)
+    except IntegrityError:
+        raise TakenTwice(TakenTwice.__doc__) from None
+
+
+def _claims(loaded: Loaded, row: ConferenceMeeting, place: Place, zone: ZoneInfo) -> list[dict[str, Any]]:
+    """A row for each piece of time of each of those who are in a meeting."""
+    meeting = next(meeting for meeting in loaded.day.meetings if meeting.id == row.key)
+    teacher = next(teacher for teacher in loaded.day.teachers if teacher.id == row.teacher)
+    room = meeting.room or teacher.room
+    who = [f"teacher:{row.teacher}", *sorted(meeting.people)]
+    who += [f"room:{room}"] if room else []
+    who += [f"interpreter:{place.interpreter}"] if place.interpreter else []
+    piece = _piece(loaded.file)
+    begins = range(place.start - place.start % piece, place.start + row.minutes, piece)
+    return [
+        {"day_id": row.day_id, "who": one, "at": _moment(loaded.file, minutes, zone), "meeting_id": row.id}
+        for one in who
+        for minutes in begins
+    ]
+
+
+def _piece(file: DayFile) -> int:
+    """How many minutes a claim is for: as many as divide everything that a meeting may begin or end at."""
+    hours = [hours for teacher in file.teachers for hours in (*teacher.hours, *teacher.breaks)]
+    booked = [conference.booked.start.minute for conference in file.conferences or () if conference.booked]
+    minutes = [minute for one in hours for minute in (one.start.minute, one.end.minute)]
+    return gcd(file.slot_minutes, file.interpreted_minutes, 60, *minutes, *booked)
+
+
+def _conference(row: ConferenceMeeting, guardians: Sequence[str], zone: ZoneInfo) -> dict[str, Any]:
+    booked = None
+    if row.state in STAYS and row.starts_at:
+        local = row.starts_at.astimezone(zone)
+        booked = {"date": local.date().isoformat(), "start": local.time().isoformat(), "interpreter": row.interpreter or None}
+    return {
+        "id": row.key, "student": row.student, "guardians": list(guardians), "teacher": row.teacher, "language": row.language,
+        "interpreter": row.asked, "priority": row.priority, "needs": row.needs, "booked": booked, **row.wishes,
+    }  # fmt: skip
+
+
+async def _guardians_of(session: AsyncSession, day: ConferenceDay) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    rows = await session.scalars(
+        select(ConferenceGuardian)
+        .join(ConferenceMeeting, col(ConferenceMeeting.id) == col(ConferenceGuardian.meeting_id))
+        .where(col(ConferenceMeeting.day_id) == day.id)
+        .order_by(col(ConferenceGuardian.guardian))
+    )
+    for row in rows:
+        found.setdefault(row.meeting_id, []).append(row.guardian)
+    return found
+
+
+async def _from_roster(session: AsyncSession, file: DayFile) -> list[Conference]:
+    """The students of the teachers' groups, each with the guardians who may see their records."""
+    order = {f"{STAFF}{teacher.id}": place for place, teacher in enumerate(file.teachers)}
+    rows = await session.execute(
+        select(col(Student.external_id), col(Person.external_id))
+        .join(Membership, col(Membership.student_id) == col(Student.id))
+        .join(GroupStaff, col(GroupStaff.group_id) == col(Membership.group_id))
+        .join(Group, col(Group.id) == col(Membership.group_id))
+        .join(Person, col(Person.id) == col(GroupStaff.person_id))
+        .where(col(Person.external_id).in_(order))
+        .distinct()
+    )
+    teachers: dict[str, list[str]] = {}
+    for student, teacher in sorted(rows.all(), key=lambda row: (row[0], order[row[1] or ""])):
+        teachers.setdefault(student, []).append((teacher or "").removeprefix(STAFF))
+    guardians = await _guardians_in_roster(session, teachers)
+    found = [
+        Conference(
+            student=student,
+            guardians=[guardian for guardian, _ in together],
+            teacher=teacher,
+            language=together[0][1],
+            priority=student in file.priority,
+        )
+        for student, whom in teachers.items()
+        for teacher in (whom if file.per == "teacher" else whom[:1])
+        for together in _together(guardians.get(student, []), student in file.separate)
+    ]
+    if not found:
+        raise NobodyToMeet(NobodyToMeet.__doc__)
+    return found
+
+
+async def _guardians_in_roster(session: AsyncSession, students: Iterable[str]) -> dict[str, list[tuple[str, str]]]:
+    rows = await session.execute(
+        select(col(Student.external_id), col(Person.external_id), col(Person.language))
+        .join(Guardianship, col(Guardianship.student_id) == col(Student.id))
+        .join(Person, col(Person.id) == col(Guardianship.guardian_id))
+        .where(col(Guardianship.rights) == Rights.records, col(Person.external_id).is_not(None))
+        .order_by(col(Student.id), col(Person.id))
+    )
+    found: dict[str, list[tuple[str, str]]] = {}
+    wanted = set(students)
+    for student, guardian, language in rows:
+        if student in wanted and guardian:
+            found.setdefault(student, []).append((guardian, language))
+    return found
+
+
+def _together(guardians: list[tuple[str, str]], separate: bool) -> list[list[tuple[str, str]]]:
+    """All guardians of a child come together in the language of the first, unless the school says that they come one by one."""
+    return [[one] for one in guardians] if separate else [guardians] if guardians else []
+
+
+async def _ids(session: AsyncSession) -> tuple[dict[str, int], dict[str, int]]:
+    people = await session.scalars(select(Person).where(col(Person.external_id).is_not(None)))
+    students = await session.scalars(select(Student))
+    return {p.external_id or "": p.id or 0 for p in people}, {s.external_id: s.id or 0 for s in students}
+
+
+def _moment(file: DayFile, minutes: int, zone: ZoneInfo) -> datetime:
+    on, at = days.moment(file, minutes)
+    return datetime.combine(on, at, zone)
+
+
+def _minute(file: DayFile, moment: datetime, zone: ZoneInfo) -> int:
+    local = moment.astimezone(zone)
+    return days.minute(file, local.date(), local.time())
