@@ -22,7 +22,7 @@ from puente.messaging import answers, conversations, linking, reading
 from puente.messaging.channels.base import Heard, Media
 from puente.messaging.conversations import Program
 from puente.messaging.school import School
-from puente.messaging.wording import Says
+from puente.messaging.wording import Says, spoken
 from puente.models import Contact
 
 WELCOME = "You are signed up for messages from {school}. You can write to us here, in your language."
@@ -85,7 +85,7 @@ async def start_with_token(
         return None
     contact = await linking.link(session, payload, "telegram", str(message.chat.id), at)
     if contact is None:
-        return Direct(message.chat.id, _said(OLD_LINK, _language(message.from_user), translator))
+        return Direct(message.chat.id, spoken(OLD_LINK, _language(message.from_user), translator))
     await _welcome(session, contact, _heard(message, event_update, at), school)
     return None
 
@@ -107,7 +107,7 @@ async def find_by_number(
     await conversations.hear(session, heard)
     if await _is_known(session, message.chat.id):
         return None
-    return Direct(message.chat.id, _said(NOT_FOUND, _language(sender), translator), ReplyKeyboardRemove())
+    return Direct(message.chat.id, spoken(NOT_FOUND, _language(sender), translator), ReplyKeyboardRemove())
 
 
 async def listen(
@@ -148,13 +148,13 @@ async def press(
 
 async def refuse_group(message: Message, translator: Says) -> Direct:
     """What is written in a group is nobody's letter to the school, and what the school wrote there would be read by all."""
-    return Direct(message.chat.id, _said(NO_GROUPS, _language(message.from_user), translator), leave=True)
+    return Direct(message.chat.id, spoken(NO_GROUPS, _language(message.from_user), translator), leave=True)
 
 
 async def refuse_invitation(change: ChatMemberUpdated, translator: Says) -> Direct | None:
     if change.new_chat_member.status in GONE:
         return None
-    return Direct(change.chat.id, _said(NO_GROUPS, _language(change.from_user), translator), leave=True)
+    return Direct(change.chat.id, spoken(NO_GROUPS, _language(change.from_user), translator), leave=True)
 
 
 async def _welcome(session: AsyncSession, contact: Contact, heard: Heard, school: School) -> None:
@@ -169,8 +169,8 @@ async def _is_known(session: AsyncSession, chat_id: int) -> bool:
 
 def _ask_for_number(message: Message, translator: Says, language: str | None = None) -> Direct:
     language = language or _language(message.from_user)
-    button = KeyboardButton(text=_said(SHARE_BUTTON, language, translator), request_contact=True)
-    text = f"{_said(NO_LINK, language, translator)}\n{_said(SHARE, language, translator)}"
+    button = KeyboardButton(text=spoken(SHARE_BUTTON, language, translator), request_contact=True)
+    text = f"{spoken(NO_LINK, language, translator)}\n{spoken(SHARE, language, translator)}"
     return Direct(message.chat.id, text, ReplyKeyboardMarkup(keyboard=[[button]], resize_keyboard=True, one_time_keyboard=True))
 
 
@@ -206,7 +206,3 @@ def _number(card: Card) -> str:
 
 def _language(user: User | None) -> str:
     return (user.language_code if user else None) or "en"
-
-
-def _said(phrase: str, language: str, translator: Says) -> str:
-    return translator.say(phrase, language) or phrase

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-import structlog
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -41,8 +40,6 @@ from puente.models import (
 from puente.models.database import Sessions
 from puente.translations import dates, fields, languages
 from puente.translations.translator import Translator
-
-log = structlog.get_logger()
 
 WHO = "Who is it for?"
 WHOLE_SCHOOL = "The whole school"
@@ -95,7 +92,7 @@ class Writing:
     school: School
 
     async def hear(self, session: AsyncSession, heard: Heard, contact: Contact, answered: Message | None) -> bool:
-        if heard.channel != "telegram" or not await session.scalar(_roles_of(contact).limit(1)):
+        if heard.channel != "telegram" or not await audiences.is_staff(session, contact.person_id):
             return False
         pen = await session.get(Pen, contact.id, with_for_update=True)
         if pen is None:
@@ -359,12 +356,9 @@ def _is_shown(pen: Pen, version: str) -> bool:
     return pen.step in (Step.ready, Step.time) and version == str(pen.version)
 
 
-def _roles_of(contact: Contact):
-    return select(col(PersonRole.role)).where(col(PersonRole.person_id) == contact.person_id, col(PersonRole.role) != Role.guardian)
-
-
 async def _is_for_all(session: AsyncSession, contact: Contact) -> bool:
-    return bool(await session.scalar(_roles_of(contact).where(col(PersonRole.role).in_(FOR_ALL)).limit(1)))
+    theirs = (col(PersonRole.person_id) == contact.person_id, col(PersonRole.role).in_(FOR_ALL))
+    return bool(await session.scalar(select(exists().where(*theirs))))
 
 
 async def _groups(session: AsyncSession, contact: Contact) -> Sequence[Group]:
@@ -383,5 +377,6 @@ async def _person_of(session: AsyncSession, pen: Pen) -> Person:
 
 
 def _say(phrase: str, reader: str, translator: Translator, **values: object) -> str:
-    template = translator.say(phrase, reader) or phrase
-    return fields.fill(template, {name: str(value) for name, value in values.items()}, reader, translator.say)
+    return fields.fill(
+        wording.spoken(phrase, reader, translator), {name: str(value) for name, value in values.items()}, reader, translator.say
+    )

@@ -23,7 +23,7 @@ from puente.bot import inbox, staff
 from puente.bot.families import Direct
 from puente.messaging import answers, audiences, conversations
 from puente.messaging.channels.base import Heard
-from puente.messaging.wording import Says
+from puente.messaging.wording import Says, spoken
 from puente.models import Contact, HubError, Person, Task, TaskKind, TelegramUpdate, database
 from puente.models.database import Sessions
 from puente.translations.phrases import SPOKEN
@@ -215,4 +215,4 @@ def _is_known(update: Update) -> bool:
 
 
 def _told(commands: Sequence[tuple[str, str]], tag: str, translator: Says) -> list[BotCommand]:
-    return [BotCommand(command=name, description=translator.say(phrase, tag) or phrase) for name, phrase in commands]
+    return [BotCommand(command=name, description=spoken(phrase, tag, translator)) for name, phrase in commands]

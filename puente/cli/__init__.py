@@ -29,6 +29,7 @@ from puente.cli.shell import (
     note,
     out,
     print_json,
+    print_odd_rows,
     readable,
     run,
     table_of,
@@ -567,12 +568,7 @@ def _print_changes(changes: Any, read: Any, dry_run: bool) -> None:
 
 
 def _print_odd_rows(read: Any, dry_run: bool) -> None:
-    for problem in read.problems:
-        note(err, f"{problem.file}, line {problem.line}:", problem.reason, "red")
-    for notice in read.notices:
-        note(err, f"{notice.file}, line {notice.line}:" if notice.line else f"{notice.file}:", notice.reason, "yellow")
-    if read.problems:
-        err.print(f"{len(read.problems)} {'row was' if len(read.problems) == 1 else 'rows were'} not taken.", style="red")
+    print_odd_rows(read.problems, read.notices)
     if dry_run:
         out.print("Nothing was changed: this was a dry run.")
 

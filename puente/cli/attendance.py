@@ -8,7 +8,7 @@ import typer
 
 from puente.app import Hub
 from puente.cli.families import StudentArgument
-from puente.cli.shell import AsJson, err, note, out, print_json, readable, run, table_of
+from puente.cli.shell import AsJson, err, note, out, print_json, print_odd_rows, readable, run, table_of
 from puente.messaging import linking
 from puente.models import HubError, OutreachKind
 from puente.programs import attendance
@@ -175,12 +175,7 @@ def _print_taken(taken: attendance.Taken) -> None:
     out.print(f"{taken.crossed} {'student is' if taken.crossed == 1 else 'students are'} in another tier than before.")
     if taken.corrected:
         out.print(f"Corrections changed where {taken.corrected} {'student stands' if taken.corrected == 1 else 'students stand'}.")
-    for problem in taken.problems:
-        note(err, f"{problem.file}, line {problem.line}:", problem.reason, "red")
-    for notice in taken.notices:
-        note(err, f"{notice.file}, line {notice.line}:" if notice.line else f"{notice.file}:", notice.reason, "yellow")
-    if taken.problems:
-        err.print(f"{len(taken.problems)} {'row was' if len(taken.problems) == 1 else 'rows were'} not taken.", style="red")
+    print_odd_rows(taken.problems, taken.notices)
 
 
 def _print_log(lines: list[attendance.Line], hub: Hub) -> None:

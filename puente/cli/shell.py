@@ -5,7 +5,7 @@ import dataclasses
 import json
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -51,6 +51,16 @@ def run(
 def _say_what_loads(source: str, target: str, megabytes: int) -> None:
     between = f"{languages.name(source)} to {languages.name(target)}"
     err.print(f"Loading the language pack {between} ({megabytes} MB) …", style="dim")
+
+
+def print_odd_rows(problems: Sequence[Any], notices: Sequence[Any]) -> None:
+    """What could not be taken from a file, and what somebody may want to know of the rest, each with its place."""
+    for problem in problems:
+        note(err, f"{problem.file}, line {problem.line}:", problem.reason, "red")
+    for notice in notices:
+        note(err, f"{notice.file}, line {notice.line}:" if notice.line else f"{notice.file}:", notice.reason, "yellow")
+    if problems:
+        err.print(f"{len(problems)} {'row was' if len(problems) == 1 else 'rows were'} not taken.", style="red")
 
 
 def give_up(reason: str) -> NoReturn:

@@ -193,6 +193,11 @@ def staff() -> Select:
     return select(col(PersonRole.person_id)).where(col(PersonRole.role) != Role.guardian)
 
 
+async def is_staff(session: AsyncSession, person_id: int) -> bool:
+    """Whether somebody works for the school."""
+    return bool(await session.scalar(staff().where(col(PersonRole.person_id) == person_id).limit(1)))
+
+
 def of_family(person: ColumnElement[int]) -> ColumnElement[bool]:
     """Whether somebody is written to as a family: staff who are guardians too count as staff."""
     return person.not_in(staff())

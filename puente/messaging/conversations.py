@@ -95,7 +95,7 @@ async def hear(session: AsyncSession, heard: Heard, programs: Sequence[Program] 
         return await _hear_stranger(session, heard)
     answered = await _answered(session, heard, contacts)
     contact = next((c for c in contacts if answered and c.person_id == answered.person_id), contacts[0])
-    of_staff = await _is_staff(session, contact)
+    of_staff = await audiences.is_staff(session, contact.person_id)
     flood = await floods.is_flood(session, heard, contacts, of_staff=of_staff)
     if wish := consent.wish_of(heard.text):
         return await _hear_wish(session, heard, wish, contacts, contact, senders, quiet=flood)
@@ -248,12 +248,13 @@ async def answer_to_stranger(session: AsyncSession, heard: Heard) -> tuple[str, 
     """
     if consent.wish_of(heard.text):
         return None
-    theirs = select(col(Message.origin)).where(
+    theirs = select(col(Message.origin), col(Message.language)).where(
         col(Message.heard_from) == floods.address(heard), col(Message.created_at) > heard.at - timedelta(days=1)
     )
-    today = (await session.scalars(theirs.limit(2))).all()
-    language = reading.named(heard.text) or detection.detect(heard.text) or "en"
-    return (repair.GOT_IT, language) if list(today) == [heard.origin] else None
+    match (await session.execute(theirs.limit(2))).all():
+        case [(origin, language)] if origin == heard.origin:
+            return repair.GOT_IT, "en" if language == composing.UNKNOWN else language
+    return None
 
 
 async def _ask_someone(
@@ -312,10 +313,6 @@ async def _is_ambiguous(session: AsyncSession, contact: Contact, answered: Answe
         .distinct()
     )
     return len(list(families)) > 1
-
-
-async def _is_staff(session: AsyncSession, contact: Contact) -> bool:
-    return bool(await session.scalar(audiences.staff().where(col(PersonRole.person_id) == contact.person_id).limit(1)))
 
 
 async def _ask_which_family(session: AsyncSession, heard: Heard, contact: Contact) -> int | None:

@@ -9,11 +9,11 @@ a number            their new one, after we have asked for it: a person enters i
 import re
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import answers, audiences, consent, outbox, repair
+from puente.messaging import answers, audiences, consent, linking, outbox, repair
 from puente.messaging.channels.base import Heard
 from puente.models import Contact, Guardianship, Kind, Rights, Student
 
@@ -88,8 +88,7 @@ async def _move_to(session: AsyncSession, heard: Heard, contact: Contact, channe
     wanted = await session.scalar(audiences.open_contacts(contact.person_id, col(Contact.channel) == channel).limit(1))
     if wanted is None:
         return False  # a person helps
-    first = await session.scalar(select(func.min(col(Contact.position))).where(col(Contact.person_id) == contact.person_id))
-    wanted.position = (first or 0) - 1
+    wanted.position = await linking.first_place(session, contact.person_id)
     await session.flush()
     await answers.say(session, wanted, HERE, heard)
     log.info("contact.chosen", contact=wanted.id)

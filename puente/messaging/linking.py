@@ -78,13 +78,17 @@ async def link_by_number(session: AsyncSession, number: str, channel: str, addre
     return await _join(session, known[0].person_id, channel, address, "number", at)
 
 
+async def first_place(session: AsyncSession, person_id: int) -> int:
+    """The position that comes before those of all contacts of a person."""
+    first = await session.scalar(select(func.min(col(Contact.position))).where(col(Contact.person_id) == person_id))
+    return (first or 0) - 1
+
+
 async def _join(session: AsyncSession, person_id: int, channel: str, address: str, source: str, at: datetime) -> Contact:
     """Make an address the person's first choice. Whoever joins it wants to hear from us there, whatever was before."""
-    first = await session.scalar(
-        select(func.coalesce(func.min(col(Contact.position)), 0)).where(col(Contact.person_id) == person_id)
-    )
+    position = await first_place(session, person_id)
     fresh = Contact(
-        person_id=person_id, channel=channel, address=address, position=(first or 0) - 1, source=source, added_at=at, verified_at=at
+        person_id=person_id, channel=channel, address=address, position=position, source=source, added_at=at, verified_at=at
     )
     await database.add_once(session, fresh)
     contact = (

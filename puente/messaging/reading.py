@@ -18,7 +18,7 @@ from puente.messaging.channels.base import Heard
 from puente.messaging.composing import Draft
 from puente.models import Contact, Kind, MessageState, Person
 from puente.translations import detection, languages
-from puente.translations.phrases import SPOKEN
+from puente.translations.phrases import SPOKEN, is_spoken
 
 log = structlog.get_logger()
 
@@ -75,7 +75,7 @@ async def ask_if_other(session: AsyncSession, heard: Heard, contact: Contact) ->
     """The language that a text is surely in, where that is another than its writer's: they are asked, in both, once a month."""
     person = await session.get_one(Person, contact.person_id)
     other = detection.is_other(heard.text, person.language)
-    tag = next((tag for tag in SPOKEN if other and languages.same(tag, other)), None)
+    tag = languages.nearest(other, SPOKEN) if other else None
     if tag is None:
         return other
     draft = Draft(
@@ -85,7 +85,7 @@ async def ask_if_other(session: AsyncSession, heard: Heard, contact: Contact) ->
         audience=audiences.only(f"contact:{contact.id}"),
         origin=f"language:{contact.id}:{tag}:{heard.at:%Y-%m}",
     )
-    if not contact.stopped_at and any(languages.same(tag, person.language) for tag in SPOKEN):
+    if not contact.stopped_at and is_spoken(person.language):
         await composing.write_new(session, draft, heard.at, state=MessageState.ready)
     return other
 

@@ -31,7 +31,7 @@ from puente.models import (
 )
 from puente.models.database import Sessions
 from puente.translations import languages
-from puente.translations.phrases import SPOKEN
+from puente.translations.phrases import SPOKEN, is_spoken
 
 STILL_YOURS = "Is this still your phone number? Reply 1 for yes, 2 for no."
 NEW_NUMBER = "{broken}\n{please}"
@@ -67,7 +67,7 @@ async def after_bounce(session: AsyncSession, contact: Contact, at: datetime) ->
         await _ask(session, contact.id, at, at + timedelta(days=1))
         return
     other = await session.scalar(audiences.open_contacts(contact.person_id, col(Contact.id) != contact.id).limit(1))
-    if other is None or not await _speaks(session, other.person_id):
+    if other is None or not is_spoken((await session.get_one(Person, other.person_id)).language):
         return
     digits = {"word": BROKEN, "digits": contact.address[-2:]}
     draft = Draft(
@@ -182,8 +182,3 @@ async def _ask_a_person(
 
 async def _is_guardian(session: AsyncSession, person_id: int) -> bool:
     return bool(await session.scalar(select(exists().where(col(Guardianship.guardian_id) == person_id))))
-
-
-async def _speaks(session: AsyncSession, person_id: int) -> bool:
-    person = await session.get_one(Person, person_id)
-    return any(languages.same(tag, person.language) for tag in SPOKEN)

@@ -94,7 +94,7 @@ def as_sent(text: str, channel: str, school: School) -> str:
 
 def labelled(text: str, language: str, translator: Says) -> str:
     """Machine translation is named as such (Title VI guidance; FACTS, "Records and law")."""
-    return f"{text}\n{_said(MACHINE_MADE, language, translator)}"
+    return f"{text}\n{spoken(MACHINE_MADE, language, translator)}"
 
 
 def introduced(text: str, language: str, translator: Says) -> str:
@@ -225,7 +225,7 @@ def buttons(envelope: Envelope, translator: Says) -> tuple[Button, ...]:
     """What the reader may press instead of writing it."""
     shown = envelope.message.fields.get("buttons", [])
     return tuple(
-        Button(_said(one["say"], envelope.language, translator) if "say" in one else one["text"], one["answer"]) for one in shown
+        Button(spoken(one["say"], envelope.language, translator) if "say" in one else one["text"], one["answer"]) for one in shown
     )
 
 
@@ -244,11 +244,11 @@ def _with_the_original(envelope: Envelope, school: School, translator: Says) -> 
     if envelope.rendering and envelope.rendering.made_by is MadeBy.machine:
         text = labelled(said(envelope, school, translator), language, translator)
     elif can_apologise(language, translator):
-        urgent = filled(_said(URGENT_FROM, language, translator), {}, {}, school, language, translator)
-        text = f"{urgent if school.name else ''}\n{_said(CANNOT_SAY, language, translator)}".strip()
+        urgent = filled(spoken(URGENT_FROM, language, translator), {}, {}, school, language, translator)
+        text = f"{urgent if school.name else ''}\n{spoken(CANNOT_SAY, language, translator)}".strip()
     else:
         raise NotRendered(NotRendered.__doc__)
-    heading = [_said(SAME_IN_ENGLISH, language, translator)] if languages.same(message.language, "en") else []
+    heading = [spoken(SAME_IN_ENGLISH, language, translator)] if languages.same(message.language, "en") else []
     return "\n".join([text, *heading, filled(message.text, message.fields, _names(envelope), school, message.language, translator)])
 
 
@@ -294,11 +294,11 @@ def _heard(envelope: Envelope, translator: Says) -> str:
         case MadeBy.author:
             lines.append(message.text)
         case MadeBy.nobody:
-            lines += [message.text, "", _said(NOT_TRANSLATED, language, translator)]
+            lines += [message.text, "", spoken(NOT_TRANSLATED, language, translator)]
         case _:
-            lines += [rendering.text, "", _said(AS_WRITTEN, language, translator), message.text]
+            lines += [rendering.text, "", spoken(AS_WRITTEN, language, translator), message.text]
             if rendering.made_by is MadeBy.machine:
-                lines.append(_said(MACHINE_MADE, language, translator))
+                lines.append(spoken(MACHINE_MADE, language, translator))
     return "\n".join([*lines, *_media(message)])
 
 
@@ -317,8 +317,9 @@ def _headline(envelope: Envelope, translator: Says) -> str:
     about, plain = (CHANGED_ABOUT, CHANGED) if edited else (WROTE_ABOUT, WROTE)
     phrase = about if envelope.student else plain
     values = {"guardian": envelope.author or "?", "child": envelope.student or ""}
-    return fields.fill(_said(phrase, envelope.language, translator), values, envelope.language, translator.say)
+    return fields.fill(spoken(phrase, envelope.language, translator), values, envelope.language, translator.say)
 
 
-def _said(phrase: str, language: str, translator: Says) -> str:
+def spoken(phrase: str, language: str, translator: Says) -> str:
+    """One of the hub's own sentences in a language, in English where nobody has written it in that."""
     return translator.say(phrase, language) or phrase

@@ -14,20 +14,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente.messaging import outbox
 from puente.messaging.roster import Count
-from puente.messaging.roster.cells import WrongRow, canonical_mobile, text
+from puente.messaging.roster.cells import WrongRow, canonical_mobile, take_rows, text
 from puente.messaging.roster.rows import Notice
 from puente.messaging.roster.tables import Problem, Row, Source, Table, UnreadableRoster, open_sources
 from puente.models import HubError, Resource, database
 from puente.translations import languages
-
-log = structlog.get_logger()
 
 COLUMNS = ("kind", "name", "phone", "address", "hours", "languages", "note")
 SHOWN = ("phone", "address", "hours", "languages", "note")
@@ -130,21 +127,14 @@ def _read_table(directory: Directory, source: Source, region: str, at: datetime)
             raise UnreadableDirectory(f"{table.name} is no directory. {UnreadableDirectory.__doc__}")
         if unknown := len(table.columns.keys() - {*COLUMNS}):
             directory.notices.append(Notice(table.name, 0, f"{unknown} columns that Puente does not know were ignored"))
-        for row in table.rows():
-            if isinstance(row, Problem):
-                directory.problems.append(row)
-            else:
-                _take(directory, row, region, at)
+        take_rows(table, directory.problems, lambda row: _take(directory, row, region, at))
 
 
 def _take(directory: Directory, row: Row, region: str, at: datetime) -> None:
-    try:
-        place = _place(row, region, at)
-        if (place.kind, place.name) in directory.places:
-            raise WrongRow("this kind and name stand on a line before")
-        directory.places[place.kind, place.name] = place
-    except WrongRow as reason:
-        directory.problems.append(Problem(row.file, row.line, str(reason)))
+    place = _place(row, region, at)
+    if (place.kind, place.name) in directory.places:
+        raise WrongRow("this kind and name stand on a line before")
+    directory.places[place.kind, place.name] = place
 
 
 def _place(row: Row, region: str, at: datetime) -> Resource:

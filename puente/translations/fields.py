@@ -97,7 +97,7 @@ def _write(name: str, values: Mapping[str, Any], language: str, say: Say) -> str
 
 def _said(words: Mapping[str, str], language: str) -> str:
     """A word that the school itself has in several languages, in the reader's."""
-    nearest = next((tag for tag in (*languages.parents(language), *words) if tag in words and languages.same(tag, language)), None)
+    nearest = languages.nearest(language, words)
     if nearest is None:
         raise UnknownPhrase(f"Nobody has written this in {languages.name(language)} yet.")
     return words[nearest]

@@ -165,9 +165,9 @@ def _about(school: School, language: str, translator: Says) -> dict[str, Any]:
     office = wording.filled("{office_phone}", given, {}, school, language, translator) if "office_phone" in given else ""
     return {
         **_named(language),
-        "gone": translator.say(GONE, language) or GONE,
+        "gone": wording.spoken(GONE, language, translator),
         "school": school.name,
-        "office": translator.say(OFFICE, language) or OFFICE,
+        "office": wording.spoken(OFFICE, language, translator),
         "phone": _to_call(given["office_phone"], office) if office else "",
         "style": STYLE_VERSION,
     }

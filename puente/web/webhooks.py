@@ -25,7 +25,7 @@ from puente.messaging import consent, conversations, metrics, outbox, receipts
 from puente.messaging.channels import twilio
 from puente.messaging.channels.base import Heard
 from puente.messaging.conversations import Program
-from puente.messaging.wording import Says
+from puente.messaging.wording import Says, spoken
 from puente.models.database import Sessions
 
 log = structlog.get_logger()
@@ -239,7 +239,7 @@ async def _small(request: Request) -> bytes:
 
 
 def _say(phrase: str, language: str, translator: Says) -> Response:
-    text = escape(translator.say(phrase, language) or phrase)
+    text = escape(spoken(phrase, language, translator))
     twiml = f'<?xml version="1.0" encoding="UTF-8"?><Response><Message>{text}</Message></Response>'
     return Response(twiml, media_type="text/xml")
 

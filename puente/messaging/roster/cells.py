@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 from datetime import date
 from functools import cache
 from zoneinfo import available_timezones
@@ -9,7 +10,7 @@ from zoneinfo import available_timezones
 import phonenumbers
 from phonenumbers import PhoneNumberFormat, ValidationResult
 
-from puente.messaging.roster.tables import Row
+from puente.messaging.roster.tables import Problem, Row, Table
 from puente.models.people import Rights, Role
 from puente.translations.languages import canonical
 
@@ -25,6 +26,20 @@ NANP_SHAPE = re.compile(r"\+1[2-9]\d\d[2-9]\d{6}")
 
 class WrongRow(Exception):
     """This row cannot be taken, for the reason in the text."""
+
+
+def take_rows(table: Table, problems: list[Problem], take: Callable[[Row], None]) -> int:
+    """Take each row of a table, or note among `problems` why it could not be taken. Returns how many rows there were."""
+    rows = 0
+    for rows, row in enumerate(table.rows(), start=1):  # noqa: B007
+        if isinstance(row, Problem):
+            problems.append(row)
+            continue
+        try:
+            take(row)
+        except WrongRow as wrong:
+            problems.append(Problem(row.file, row.line, str(wrong)))
+    return rows
 
 
 def text(row: Row, column: str, longest: int = 255) -> str:

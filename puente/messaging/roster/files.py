@@ -24,6 +24,7 @@ from puente.messaging.roster.cells import (
     rights,
     several,
     staff_roles,
+    take_rows,
     text,
     zone,
 )
@@ -87,13 +88,7 @@ def _read_rows(draft: Draft, table: Table, needs: tuple[str, ...], may_have: tup
         if not table.has(column):
             raise UnreadableRoster(f"{table.name} has no column {column}. The first line must name: {', '.join(needs)}.")
     _say_what_is_odd(draft, table, needs, may_have)
-    rows = 0
-    for rows, row in enumerate(table.rows(), start=1):  # noqa: B007
-        if isinstance(row, Problem):
-            draft.problems.append(row)
-        else:
-            draft.attempt(row, lambda row=row: take(draft, row))
-    if not rows:
+    if not take_rows(table, draft.problems, lambda row: take(draft, row)):
         draft.notices.append(_about(table, "no rows below the header"))
 
 

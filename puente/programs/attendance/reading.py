@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from puente.messaging.roster.cells import WrongRow, day, identifier, text
+from puente.messaging.roster.cells import WrongRow, day, identifier, take_rows, text
 from puente.messaging.roster.rows import Notice
 from puente.messaging.roster.tables import Problem, Row, Source, Table, open_sources, shown
 from puente.models import AttendanceCode, HubError
@@ -67,20 +67,12 @@ def _read_table(register: Register, source: Source, *, alone: bool) -> bool:
             return False
         if unknown := len(table.columns.keys() - {*NEEDED, *OPTIONAL}):
             register.notices.append(Notice(table.name, 0, f"{unknown} columns that Puente does not know were ignored"))
-        for row in table.rows():
-            if isinstance(row, Problem):
-                register.problems.append(row)
-            else:
-                _take(register, row)
+        take_rows(table, register.problems, lambda row: _take(register, row))
     return True
 
 
 def _take(register: Register, row: Row) -> None:
-    try:
-        mark = _mark(row)
-    except WrongRow as wrong:
-        register.problems.append(Problem(row.file, row.line, str(wrong)))
-        return
+    mark = _mark(row)
     key = (mark.student_id, mark.day, mark.period)
     earlier = register.marks.get(key)
     if earlier and earlier.code is not mark.code:

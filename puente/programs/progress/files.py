@@ -7,13 +7,13 @@
 A number without a level is left out: on which side of the school's line it stands, nobody here can know.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from puente.messaging.roster.cells import WrongRow, day, identifier, needed, optional, text
+from puente.messaging.roster.cells import WrongRow, day, identifier, needed, optional, take_rows, text
 from puente.messaging.roster.rows import Notice
 from puente.messaging.roster.tables import Problem, Row, Source, Table, UnreadableRoster, open_sources
 from puente.models import HubError, Trend
@@ -61,12 +61,13 @@ class WorkRow:
 
 @dataclass
 class Gradebook:
-    """What a file says: each row in it can be taken, `problems` are those that cannot."""
+    """What a file says: each row in it can be taken, `problems` are those that cannot. `numbers` are results without a level."""
 
     marks: list[MarkRow] = field(default_factory=list)
     work: list[WorkRow] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    numbers: int = 0
 
 
 def read(path: Path, scale: Scale) -> Gradebook:
@@ -92,8 +93,7 @@ def _read_levels(book: Gradebook, source: Source, scale: Scale) -> None:
     with closing(Table(source)) as table:
         if not table.has(*NEEDED) or not (table.has("standard") or table.has("subject")):
             raise UnreadableMarks(UnreadableMarks.__doc__)
-        for row in _rows(book, table):
-            _attempt(book, row, lambda row=row: _take_level(book, row, scale, seen))
+        take_rows(table, book.problems, lambda row: _take_level(book, row, scale, seen))
 
 
 def _take_level(book: Gradebook, row: Row, scale: Scale, seen: dict[tuple[str, str, date | None], int]) -> None:
@@ -133,19 +133,23 @@ def _read_results(book: Gradebook, results: Source, line_items: Source | None, s
         raise UnreadableMarks("lineItems.csv is missing: without it nobody knows what a result is about.")
     items: dict[str, tuple[str, date | None]] = {}
     with closing(Table(line_items)) as table:
-        for row in _live_rows(book, table, "sourcedid", "title"):
-            _attempt(book, row, lambda row=row: items.update({identifier(row, "sourcedid"): (needed(row, "title"), _due(row))}))
-    numbers = 0
+        _take_live(book, table, ("sourcedid", "title"), lambda row: _take_item(items, row))
     with closing(Table(results)) as table:
-        for row in _live_rows(book, table, "lineitemsourcedid", "studentsourcedid", "scorestatus"):
-            level = (row.cell("textscore") or "").strip()
-            numbers += not level and bool((row.cell("score") or "").strip())
-            _attempt(book, row, lambda row=row, level=level: _take_result(book, row, items, level, scale))
-    if numbers:
-        book.notices.append(Notice(results.name, 0, f"{numbers} results have a number and no level, and say nothing of a level"))
+        columns = ("lineitemsourcedid", "studentsourcedid", "scorestatus")
+        _take_live(book, table, columns, lambda row: _take_result(book, row, items, scale))
+    if book.numbers:
+        book.notices.append(
+            Notice(results.name, 0, f"{book.numbers} results have a number and no level, and say nothing of a level")
+        )
 
 
-def _take_result(book: Gradebook, row: Row, items: dict[str, tuple[str, date | None]], level: str, scale: Scale) -> None:
+def _take_item(items: dict[str, tuple[str, date | None]], row: Row) -> None:
+    items[identifier(row, "sourcedid")] = needed(row, "title"), day(row, "duedate")
+
+
+def _take_result(book: Gradebook, row: Row, items: dict[str, tuple[str, date | None]], scale: Scale) -> None:
+    level = (row.cell("textscore") or "").strip()
+    book.numbers += not level and bool((row.cell("score") or "").strip())
     student, item = identifier(row, "studentsourcedid"), identifier(row, "lineitemsourcedid")
     if item not in items:
         raise WrongRow("lineItemSourcedId is not in lineItems.csv, or not in a row that could be read")
@@ -160,27 +164,14 @@ def _take_result(book: Gradebook, row: Row, items: dict[str, tuple[str, date | N
         book.marks.append(MarkRow(student, title, _level(level, scale), Trend.unknown, note, marked_on, row.file, row.line))
 
 
-def _due(row: Row) -> date | None:
-    return day(row, "duedate")
-
-
-def _live_rows(book: Gradebook, table: Table, *columns: str) -> Iterator[Row]:
+def _take_live(book: Gradebook, table: Table, columns: tuple[str, ...], take: Callable[[Row], None]) -> None:
+    """Take the rows of a table of OneRoster that are not marked for deletion."""
     for column in columns:
         if not table.has(column):
             raise UnreadableMarks(f"{table.name} has no column {column}, which OneRoster asks for.")
-    return (row for row in _rows(book, table) if (row.cell("status") or "").strip().casefold() != "tobedeleted")
 
+    def take_live(row: Row) -> None:
+        if (row.cell("status") or "").strip().casefold() != "tobedeleted":
+            take(row)
 
-def _rows(book: Gradebook, table: Table) -> Iterator[Row]:
-    for row in table.rows():
-        if isinstance(row, Problem):
-            book.problems.append(row)
-        else:
-            yield row
-
-
-def _attempt(book: Gradebook, row: Row, take: Callable[[], None]) -> None:
-    try:
-        take()
-    except WrongRow as wrong:
-        book.problems.append(Problem(row.file, row.line, str(wrong)))
+    take_rows(table, book.problems, take_live)

@@ -34,8 +34,7 @@ from puente.models import (
 from puente.models.database import Sessions
 from puente.programs.progress import drafts
 from puente.programs.progress.scale import Scale
-from puente.translations import languages
-from puente.translations.phrases import SPOKEN
+from puente.translations.phrases import is_spoken
 
 MISSING = "{child} has {number} assignment to turn in."
 TURN_IN = "One thing to work on: turning in homework on time."
@@ -198,7 +197,7 @@ def _teachers() -> Select[Person]:
 async def _nudge(session: AsyncSession, teacher: Person, timezone: ZoneInfo, today: date, at: datetime) -> bool:
     silent = await quiet(session, teacher.id or 0, timezone, at)
     # Whoever reads no language of the catalogue reads English at their work.
-    reader = teacher.language if any(languages.same(tag, teacher.language) for tag in SPOKEN) else "en"
+    reader = teacher.language if is_spoken(teacher.language) else "en"
     if not silent:
         return False
     names = "\n".join(f"- {student.name}" for student in silent[:MOST_NAMES])

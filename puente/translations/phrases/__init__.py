@@ -29,6 +29,11 @@ PLAIN_LETTERS = str.maketrans({"đ": "d", "ı": "i", "ł": "l", "ø": "o", "æ":
 SPOKEN = ("en", *sorted(file.stem for file in HERE.glob("*.po")))
 
 
+def is_spoken(language: str) -> bool:
+    """Whether the hub's own sentences can be said to who reads this language."""
+    return languages.nearest(language, SPOKEN) is not None
+
+
 class Phrases:
     """The catalogues, read once."""
 
@@ -101,8 +106,7 @@ class Phrases:
             self._also.setdefault(language, []).extend((english, form.strip()) for form in also)
 
     def _catalogue(self, language: str) -> str | None:
-        nearest = next((parent for parent in languages.parents(language) if parent in self._said), None)
-        return nearest or next((known for known in self._said if languages.same(known, language)), None)
+        return languages.nearest(language, self._said)
 
 
 def _read(file: Path) -> Catalog:
