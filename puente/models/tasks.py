@@ -15,13 +15,14 @@ class TaskKind(enum.StrEnum):
     answer = "answer"  # a message that nobody else owns
     review = "review"  # something that a carrier objects to: a person looks why
     letter = "letter"  # a notice that is printed, and handed over or mailed
+    interpreter = "interpreter"  # an interpreter to be told, or found
     setup = "setup"  # a line of the school's that cannot send until the operator acts
 
 
 class Task(SQLModel, table=True):
     """Something a person must do. `key` names its cause and is unique: the same cause asks once.
 
-    `person_id` is whom it is about, `owner_id` whose turn it is, where that is one person.
+    `person_id` is whom it is about, `owner_id` whose turn it is, where that is one person. `outcome` is what whoever did it noted.
     """
 
     id: int | None = Field(default=None, primary_key=True)
@@ -35,3 +36,5 @@ class Task(SQLModel, table=True):
     language: str | None = Field(default=None, max_length=35)
     created_at: datetime = moment()
     done_at: datetime | None = moment(nullable=True)
+    done_by: int | None = Field(default=None, foreign_key="person.id")
+    outcome: str = Field(default="", max_length=1000)
