@@ -34,6 +34,7 @@ from puente.messaging.channels.handset import Handset
 from puente.messaging.channels.twilio import TwilioSms
 from puente.messaging.conversations import Program
 from puente.messaging.dispatch import Dispatcher
+from puente.messaging.mail import Mailer
 from puente.messaging.policy import URGENT
 from puente.messaging.school import CRISIS_LIFELINE, EMERGENCY, POISON_HELP, School
 from puente.messaging.senders import NO_LIMIT, PER_CHAT, Pace, rate_of
@@ -51,6 +52,8 @@ from puente.translations.translator import Translator
 from puente.translations.words import Words
 from puente.web.pages import pages_routes
 from puente.web.site import open_site
+from puente.web.staff import open_pages
+from puente.web.staff.desk import Desk
 from puente.web.webhooks import telegram_routes, twilio_routes
 
 if TYPE_CHECKING:
@@ -231,7 +234,15 @@ class Hub:
             )  # fmt: skip
         if self.listening:
             routers.append(telegram_routes(self.sessions, self.telegram_secret, self.now))
-        return open_site(self.sessions, routers, self.now, self.metrics_token)
+        return open_site(self.sessions, routers, self.now, self.metrics_token, {"/": open_pages(self.desk)})
+
+    @property
+    def desk(self) -> Desk:
+        """What the staff's pages stand on."""
+        return Desk(
+            self.sessions, self.school, self.translator, self.now, self.paces, self.public_url, self.settings.segment_price,
+            _mailer(self.settings), self.attendance_rules, self.levels_file,
+        )  # fmt: skip
 
     async def serve(self, host: str, port: int) -> None:
         """Web, bot and clock in one process, until it is told to stop."""
@@ -308,6 +319,15 @@ def _school(settings: Settings) -> School:
         settings.school_name, settings.fold_accents, settings.school_region, settings.timezone, settings.weekly_texts or None,
         office_phone=settings.office_phone, emergency_phone=settings.emergency_phone or EMERGENCY,
         poison_phone=settings.poison_phone or POISON_HELP, crisis_phone=settings.crisis_phone or CRISIS_LIFELINE,
+    )  # fmt: skip
+
+
+def _mailer(settings: Settings) -> Mailer | None:
+    if not settings.mail_host:
+        return None
+    password = settings.mail_password.get_secret_value() if settings.mail_password else None
+    return Mailer(
+        settings.mail_host, settings.mail_port, settings.mail_from, settings.mail_user, password, plain=settings.mail_plain
     )  # fmt: skip
 
 

@@ -34,6 +34,15 @@ class Settings(BaseSettings):
     telegram_token: SecretStr | None = None
     telegram_api_url: str = "https://api.telegram.org"
 
+    # The mail server that sends staff the link by which they sign in. Without it the link comes in Telegram, or from an admin.
+    mail_host: str = ""
+    mail_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    mail_from: str = ""
+    mail_user: str | None = None
+    mail_password: SecretStr | None = None
+    # Without TLS: only for a mail server on this machine.
+    mail_plain: bool = False
+
     public_url: str | None = None
     # Who gives it as a bearer token may read /metrics from another machine, or through a reverse proxy.
     metrics_token: SecretStr | None = None
@@ -93,6 +102,8 @@ class Settings(BaseSettings):
                 if not value
             ]
             raise ValueError(f"PUENTE_TWILIO_{' and PUENTE_TWILIO_'.join(missing)} must be set too: Twilio needs all three")
+        if self.mail_host and "@" not in self.mail_from:
+            raise ValueError("PUENTE_MAIL_FROM must be set too: the address that the school's mail is from")
         if self.urgent_sender and self.urgent_sender in (self.twilio_from, self.twilio_messaging_service):
             raise ValueError("PUENTE_TWILIO_URGENT_FROM must be another number: a STOP to the first would silence it too")
         if self.channels == "live" and not all(twilio) and self.telegram_token is None:

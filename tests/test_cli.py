@@ -43,7 +43,8 @@ COMMANDS = ["init", "roster", "roster import", "send", "preview", "work", "repor
             "conferences pack",
             "columns", "columns list", "columns show", "columns set", "columns remove", "columns approve", "columns schedule",
             "resources", "resources import", "resources list", "resources remove", "attendance",
-            "attendance import", "attendance tiers", "attendance log", "attendance note", "attendance notice"]  # fmt: skip
+            "attendance import", "attendance tiers", "attendance log", "attendance note", "attendance notice",
+            "user", "user add", "user link", "user list", "user end"]  # fmt: skip
 WORDS = {"bring": "traiga", "a": "una", "blanket": "manta", "tomorrow": "mañana", "please": "por favor"}
 
 

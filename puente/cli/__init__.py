@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from puente.app import Hub
-from puente.cli import attendance, columns, conferences, families, progress, words
+from puente.cli import attendance, columns, conferences, families, progress, users, words
 from puente.cli.shell import (
     LARGEST_NUMBER,
     AsJson,
@@ -54,6 +54,7 @@ roster_app = typer.Typer(no_args_is_help=True, help="The roster: students, their
 schedule_app = typer.Typer(no_args_is_help=True, help="Messages that go out again and again, by a rule.")
 calendar_app = typer.Typer(no_args_is_help=True, help="The days on which the school is closed.")
 app.add_typer(roster_app, name="roster")
+app.add_typer(users.users_app, name="user")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(words.languages_app, name="languages")

@@ -1,7 +1,8 @@
 """Audience: a question about people, held on a message as a small value and answered at send time.
 
-A term reads like `group:3B`, `grade:5`, `student:S-17`, `guardian:G-4`, `school`; staff and single contacts are reached by
-`staff:T-1`, `role:office`, `person:12` and `contact:34`. Terms are joined with `+` and taken away with `-`.
+A term reads like `group:3B`, `grade:5`, `student:S-17`, `guardian:G-4`, `school`, or `school:North` where the hub serves several;
+staff and single contacts are reached by `staff:T-1`, `role:office`, `person:12` and `contact:34`. Terms are joined with `+` and
+taken away with `-`.
 """
 
 import re
@@ -37,7 +38,7 @@ from puente.models import Contact, Group, Guardianship, HubError, Membership, Pe
 STUDENT_TERMS = ("school", "group", "grade", "student")
 PERSON_TERMS = ("guardian", "staff", "role", "person", "contact")
 # Nobody takes away the whole school, and groups are called "After-school": only a `+` joins it.
-_JOINT = re.compile(rf"\s*(?:([+-])\s*(?=(?:{'|'.join(STUDENT_TERMS[1:] + PERSON_TERMS)}):)|(\+)\s*(?=school\s*(?:$|[+-])))")
+_JOINT = re.compile(rf"\s*(?:([+-])\s*(?=(?:{'|'.join(STUDENT_TERMS + PERSON_TERMS)}):)|(\+)\s*(?=school\s*(?:$|[+-])))")
 
 # Without a type PostgreSQL would take a column of nothing for text.
 NOBODY = cast(null(), Integer)
@@ -64,7 +65,7 @@ def parse(text: str) -> Audience:
     for sign, term in zip(signs, [first, *rest[2::3]], strict=True):
         word, _, value = term.partition(":")
         value = value.strip()
-        if word not in STUDENT_TERMS + PERSON_TERMS or (word == "school") is bool(value):
+        if word not in STUDENT_TERMS + PERSON_TERMS or (not value and (word != "school" or ":" in term)):
             raise BadAudience(f"“{term}” is not an audience. {BadAudience.__doc__}")
         audience["any" if sign == "+" else "except"].append(f"{word}:{value}" if value else word)
     return audience
@@ -93,8 +94,8 @@ def recipients(audience: Audience, policy: Policy, *, per_student: bool) -> Comp
 
     `contact_id` is set only where one contact was asked for. Guardians are found through links whose rights suffice.
     """
-    about = [term for term in audience["any"] if _is_about_students(term)]
-    direct = [term for term in audience["any"] if not _is_about_students(term)]
+    about = [term for term in audience["any"] if is_about_students(term)]
+    direct = [term for term in audience["any"] if not is_about_students(term)]
     allowed = col(Guardianship.rights).in_(enough(policy.rights))
     of_students = (
         select(
@@ -104,7 +105,7 @@ def recipients(audience: Audience, policy: Policy, *, per_student: bool) -> Comp
         )
         .distinct()
         .where(
-            or_(false(), *(_is_about(term) for term in about)),
+            or_(false(), *(is_student_in(term, col(Guardianship.student_id)) for term in about)),
             allowed,
             *_left_out(audience["except"], col(Guardianship.guardian_id), col(Guardianship.student_id)),
         )
@@ -258,7 +259,7 @@ def _why(contacts: int, stopped: int, bad: int, theirs: int) -> str:
     return "the number on file does not work" if bad else "this channel is not set up"
 
 
-def _is_about_students(term: str) -> bool:
+def is_about_students(term: str) -> bool:
     return term.partition(":")[0] in STUDENT_TERMS
 
 
@@ -270,14 +271,16 @@ def _named(term: str) -> Select:
     """SELECT of what a term names. That is the class itself, not its students: an empty class is not a mistake."""
     if term.startswith("group:"):
         return select(col(Group.id)).where(col(Group.name) == _value(term))
-    return _students_of(term) if _is_about_students(term) else _persons_of(term)
+    return _students_of(term) if is_about_students(term) else persons_of(term)
 
 
 def _students_of(term: str) -> Select:
     """SELECT of the student ids that a term means."""
     match term.partition(":"):
-        case ("school", _, _):
+        case ("school", _, ""):
             return select(col(Student.id))
+        case ("school", _, name):
+            return select(col(Student.id)).where(col(Student.school) == name)
         case ("group", _, name):
             return (
                 select(col(Membership.student_id))
@@ -290,12 +293,12 @@ def _students_of(term: str) -> Select:
             return select(col(Student.id)).where(col(Student.external_id) == student)
 
 
-def _is_about(term: str) -> ColumnElement[bool]:
-    """Whether a guardianship is of a student whom a term means: each is, where that is the whole school."""
-    return true() if term == "school" else col(Guardianship.student_id).in_(_students_of(term))
+def is_student_in(term: str, student: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether a student is one whom a term means: each is, where that is the whole school."""
+    return true() if term == "school" else student.in_(_students_of(term))
 
 
-def _persons_of(term: str) -> Select:
+def persons_of(term: str) -> Select:
     """SELECT of the person ids that a term means."""
     match term.partition(":"):
         case ("guardian", _, value):
@@ -319,9 +322,9 @@ def _number(value: str) -> int:
 def _left_out(
     terms: list[str], person: SQLColumnExpression, student: SQLColumnExpression | None = None
 ) -> list[ColumnElement[bool]]:
-    gone: list[ColumnElement[bool]] = [person.not_in(_persons_of(term)) for term in terms if not _is_about_students(term)]
+    gone: list[ColumnElement[bool]] = [person.not_in(persons_of(term)) for term in terms if not is_about_students(term)]
     if student is not None:
-        gone += [student.not_in(_students_of(term)) for term in terms if _is_about_students(term)]
+        gone += [student.not_in(_students_of(term)) for term in terms if is_about_students(term)]
     return gone
 
 
@@ -330,7 +333,7 @@ def _direct(term: str, allowed: ColumnElement[bool], per_student: bool, left_out
     contact = literal(_number(_value(term))) if term.startswith("contact:") else NOBODY
     if per_student:
         return select(col(Guardianship.guardian_id), col(Guardianship.student_id), contact).where(
-            col(Guardianship.guardian_id).in_(_persons_of(term)),
+            col(Guardianship.guardian_id).in_(persons_of(term)),
             allowed,
             *_left_out(left_out, col(Guardianship.guardian_id), col(Guardianship.student_id)),
         )
@@ -340,5 +343,5 @@ def _direct(term: str, allowed: ColumnElement[bool], per_student: bool, left_out
         else true()
     )
     return select(col(Person.id), NOBODY, contact).where(
-        col(Person.id).in_(_persons_of(term)), may_hear, *_left_out(left_out, col(Person.id))
+        col(Person.id).in_(persons_of(term)), may_hear, *_left_out(left_out, col(Person.id))
     )

@@ -3,7 +3,7 @@
 import hmac
 import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -35,9 +35,16 @@ class Health(BaseModel):
 
 
 def open_site(
-    sessions: Sessions, routers: Sequence[APIRouter], now: Callable[[], datetime], metrics_token: str | None = None
+    sessions: Sessions,
+    routers: Sequence[APIRouter],
+    now: Callable[[], datetime],
+    metrics_token: str | None = None,
+    mounted: Mapping[str, ASGIApp] | None = None,
 ) -> FastAPI:
-    """The application, with the routes that this school's settings ask for. `metrics_token` opens `/metrics` from elsewhere."""
+    """The application, with the routes that this school's settings ask for. `metrics_token` opens `/metrics` from elsewhere.
+
+    `mounted` are applications of their own by their path, asked in their order where no route here fits.
+    """
     site = FastAPI(title="Puente", docs_url=None, redoc_url=None, openapi_url=None)
     site.add_middleware(_KeepQuiet)
     for router in routers:
@@ -67,6 +74,8 @@ def open_site(
         async with sessions() as session:
             return Response(await metrics.read(session, now()), media_type=CONTENT_TYPE_LATEST)
 
+    for path, application in (mounted or {}).items():
+        site.mount(path, application)
     return site
 
 

@@ -41,7 +41,7 @@ def test_an_audience_reads_as_it_is_typed(text: str, anyone: list[str], left_out
 
 
 @pytest.mark.parametrize(
-    "text", ["", "   ", "everyone", "3B", "group", "group:", "group: ", "school:3B", "-group:3B", "GROUP:3B", "+"]
+    "text", ["", "   ", "everyone", "3B", "group", "group:", "group: ", "school:", "-group:3B", "GROUP:3B", "+"]
 )
 def test_what_is_no_audience_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(BadAudience, match="group:3B"):

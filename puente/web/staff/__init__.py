@@ -1,0 +1,61 @@
+"""The staff's pages: write once, see every language, know who was reached.
+
+    desk.py  what they stand on · gate.py  who may · frame.py  how each looks · the rest: a module for each page
+
+Each page is a thin face over the functions that the commands use, and asks messaging/access.py whom its reader may see.
+"""
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, Response
+from starlette.exceptions import HTTPException
+
+from puente.models import HubError
+from puente.web.staff import account, frame, home, signing_in, statics
+from puente.web.staff.desk import Desk
+from puente.web.staff.frame import _
+from puente.web.staff.gate import NotAllowed, NotOurForm, NotSignedIn, NotThere
+
+NOTHING_HERE = _("There is nothing here, or it is not yours to see.")
+UNUSABLE = _("Something in this form cannot be used. Please go back and look at it again.")
+
+
+def open_pages(desk: Desk) -> FastAPI:
+    """The staff's pages, as an application of their own: what goes wrong in them is said as a page, and elsewhere as JSON."""
+    pages = FastAPI(title="Puente", docs_url=None, redoc_url=None, openapi_url=None)
+    pages.state.desk = desk
+    for routes in (
+        statics.static_routes,
+        signing_in.signing_in_routes,
+        home.home_routes,
+        account.account_routes,
+    ):
+        pages.include_router(routes())
+    pages.add_exception_handler(NotSignedIn, _sign_in_first)
+    pages.add_exception_handler(HubError, _say)
+    pages.add_exception_handler(RequestValidationError, _unusable)
+    pages.add_exception_handler(HTTPException, _no_page)
+    return pages
+
+
+async def _sign_in_first(request: Request, error: Exception) -> Response:
+    """To the form, and back to where they were: a form that was sent meanwhile has to be sent again."""
+    if request.method in ("GET", "HEAD"):
+        return frame.redirect("/sign-in", **({"next": request.url.path} if request.url.path != "/" else {}))
+    return frame.redirect("/sign-in")
+
+
+async def _say(request: Request, error: Exception) -> HTMLResponse:
+    """What a page cannot go on with, in words."""
+    assert isinstance(error, HubError)
+    status = {NotAllowed: 403, NotOurForm: 403, NotThere: 404}.get(type(error), 400)
+    return frame.page(request, None, "stopped.html", status=status, sentence=frame.sentence(error))
+
+
+async def _unusable(request: Request, error: Exception) -> HTMLResponse:
+    return frame.page(request, None, "stopped.html", status=422, sentence=UNUSABLE)
+
+
+async def _no_page(request: Request, error: Exception) -> HTMLResponse:
+    assert isinstance(error, HTTPException)
+    return frame.page(request, None, "stopped.html", status=error.status_code, sentence=NOTHING_HERE)

@@ -1,0 +1,38 @@
+"""What the staff's pages stand on: everything that app.py has opened, handed over once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from puente.messaging.mail import Mailer
+from puente.messaging.school import School
+from puente.messaging.senders import Pace
+from puente.models.database import Sessions
+from puente.programs import attendance
+from puente.translations.phrases import Phrases
+from puente.translations.translator import Translator
+
+WORDS = Path(__file__).parent.parent / "words"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """`words` are the phrases of the pages themselves, beside the translator's for families. `address` is that of the hub."""
+
+    sessions: Sessions
+    school: School
+    translator: Translator
+    now: Callable[[], datetime]
+    paces: Mapping[str, Pace]
+    address: str | None = None
+    segment_price: float = 0.0
+    mailer: Mailer | None = None
+    rules: attendance.Rules | None = None
+    levels_file: Path | None = None
+    words: Phrases = field(default_factory=lambda: Phrases(WORDS))
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers reach the hub by HTTPS: then its cookie never travels otherwise."""
+        return (self.address or "").startswith("https://")
