@@ -1,0 +1,170 @@
+"""Access control, route by route: every role at every page of the staff's, with another school's ids in its address.
+
+A page that is added later is here by itself. Where it has a new kind of id in its path, this test asks for one.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from puente.messaging import audiences, composing
+from puente.messaging.composing import Draft
+from puente.models import Kind, MessageState, SavedText, Task, TaskKind
+from puente.models.database import Sessions
+from puente.web.staff import open_pages
+from puente.web.staff.desk import Desk
+from puente.web.staff.gate import UNSAFE
+from tests.fakes import on_sqlite
+from tests.school import NOON, PACES, PHRASES, SCHOOL
+from tests.web.staff.office import SCHOOLS, Office, open_office
+
+# Where nobody has to be signed in.
+OPEN = {"/static/{name}", "/sign-in", "/sign-in/link", "/sign-in/{token}"}
+
+
+def routes_of(site: FastAPI) -> Iterator[APIRoute]:
+    for route in site.routes:
+        if isinstance(route, APIRoute):
+            yield route
+
+
+def pages() -> list[APIRoute]:
+    """The pages' routes; a database is not needed to list them."""
+    return list(routes_of(open_pages(Desk(Sessions(), SCHOOL, None, lambda: NOON, PACES, words=PHRASES))))  # type: ignore[arg-type]
+
+
+def roles_of(route: APIRoute) -> set[str] | None:
+    """The roles for which a route's gate opens; None where it has no gate."""
+    found = [getattr(one.call, "roles", None) for one in route.dependant.dependencies]
+    return next(({role.value for role in roles} for roles in found if roles is not None), None)
+
+
+ROUTES = pages()
+ROLES = {
+    "rivera": "teacher",
+    "boone": "teacher",
+    "office": "office",
+    "admin": "admin",
+    "reviewer": "reviewer",
+    "helper": "interpreter",
+}
+
+
+async def ids_of_south(office: Office) -> dict[str, Any]:
+    """Something of each kind that belongs to South, for the paths of addresses."""
+    numbers = office.numbers
+    async with office.sessions.begin() as session:
+        draft = Draft(
+            kind=Kind.announcement, text="There is no school on Monday.", audience=audiences.only("student:sami"),
+            author_id=numbers.person["south"],
+        )  # fmt: skip
+        message = await composing.write(session, draft, NOON, state=MessageState.released)
+        task = Task(key="call:1", kind=TaskKind.call, reason="No number.", person_id=numbers.person["samira"], created_at=NOON)
+        saved = SavedText(
+            owner_id=numbers.person["south"], name="Monday", kind=Kind.announcement, text="Hello.", language="en", changed_at=NOON
+        )
+        session.add_all([task, saved])
+        await session.flush()
+        return {
+            "message_id": message,
+            "guardian_id": numbers.person["samira"],
+            "person_id": numbers.person["samira"],
+            "student_id": numbers.student["sami"],
+            "contact_id": numbers.contact["samira", "sms"],
+            "task_id": task.id,
+            "text_id": saved.id,
+            "account_id": office.accounts["south"],
+            "language": "ar",
+            "token": "a-token-that-nobody-has",
+        }
+
+
+@pytest.fixture
+async def office(sessions: Sessions) -> Office:
+    return await open_office(sessions)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{','.join(sorted(route.methods))} {route.path}")
+def test_every_page_has_a_gate(route: APIRoute) -> None:
+    assert (roles_of(route) is None) == (route.path in OPEN), "a page without a gate is open to everybody"
+
+
+def test_nothing_is_changed_by_looking() -> None:
+    """A browser, a phone's preview and a search engine may ask for any address by GET."""
+    assert [route.path for route in ROUTES if {"GET", "HEAD"} & route.methods and set(UNSAFE) & route.methods] == []
+
+
+@on_sqlite
+async def test_nobody_sees_anything_without_signing_in(office: Office) -> None:
+    ids = await ids_of_south(office)
+    browser = office.browser()
+    for route in ROUTES:
+        if route.path not in OPEN:
+            for method in route.methods:
+                response = await browser.client.request(method, filled(route.path, ids))
+                assert response.status_code == 303, (method, route.path)
+                assert response.headers["Location"].startswith("/sign-in")
+
+
+@on_sqlite
+@pytest.mark.parametrize("who", ROLES)
+async def test_a_page_is_only_for_its_roles(office: Office, who: str) -> None:
+    ids = await ids_of_south(office)
+    browser = await office.signed_in(who)
+    for route in ROUTES:
+        roles = roles_of(route)
+        if roles is None or route.path == "/sign-out":
+            continue
+        for method in route.methods:
+            answer = await browser.client.request(method, filled(route.path, ids), data={"form_key": browser.key})
+            allowed = ROLES[who] in roles
+            assert (answer.status_code == 403) != allowed, (who, method, route.path, answer.status_code)
+            assert answer.status_code < 500
+
+
+@on_sqlite
+@pytest.mark.parametrize("who", [who for who in ROLES if SCHOOLS[who] or ROLES[who] in ("reviewer", "interpreter")])
+async def test_what_is_another_schools_is_not_there(office: Office, who: str) -> None:
+    """Neither page nor form of South's says anything of it to North, and not even that it exists."""
+    ids = await ids_of_south(office)
+    browser = await office.signed_in(who)
+    for route in ROUTES:
+        roles = roles_of(route)
+        named = set(re.findall(r"{(\w+)", route.path)) - {"language", "token", "name"}
+        if roles is None or ROLES[who] not in roles or not named:
+            continue
+        for method in route.methods:
+            answer = await browser.client.request(method, filled(route.path, ids), data={"form_key": browser.key})
+            assert answer.status_code in (404, 422), (who, method, route.path, answer.status_code)
+            assert "Sam" not in answer.text
+
+
+@on_sqlite
+async def test_a_form_without_the_key_changes_nothing_anywhere(office: Office) -> None:
+    ids = await ids_of_south(office)
+    browser = await office.signed_in("admin")
+    for route in ROUTES:
+        if roles_of(route) and set(UNSAFE) & route.methods and route.path != "/sign-out":
+            answer = await browser.client.post(filled(route.path, ids), data={"form_key": "another"})
+            assert answer.status_code == 403, route.path
+
+
+@on_sqlite
+async def test_other_methods_are_not_taken(office: Office) -> None:
+    ids = await ids_of_south(office)
+    browser = await office.signed_in("admin")
+    known: dict[str, set[str]] = {}
+    for route in ROUTES:
+        known.setdefault(route.path, set()).update(route.methods)
+    for path, methods in known.items():
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - methods:
+            answer = await browser.client.request(method, filled(path, ids), data={"form_key": browser.key})
+            assert answer.status_code in (404, 405), (method, path)
+
+
+def filled(path: str, ids: dict[str, Any]) -> str:
+    return re.sub(r"{(\w+)(?::\w+)?}", lambda found: str(ids[found[1]]), path)
