@@ -6,6 +6,7 @@
     webhooks   300 status callbacks a second while a broadcast drains            against an empty route of the same server
     latency    one urgent message while 50,000 texts wait                        against an empty queue
     pacing     two processes on one line of 100 segments a second                against what was declared
+    booking    260 families answer conference offers by text, 50 at a time       against a checker that shares no code
 
 `make bench` runs them one after the other; each also runs by itself: `python -m benchmarks.fan_out --quick`. They need nothing but
 this machine: SQLite, the PostgreSQL that the tests use, as it comes, and a carrier on loopback. What is measured runs in a fresh

@@ -76,6 +76,8 @@ POLICIES = {
     Kind.reply: Policy(Rights.logistics, priority=2, lifetime=timedelta(days=7)),
     Kind.attendance: Policy(Rights.records, priority=4, lifetime=timedelta(hours=24), budgeted=True),
     Kind.conference: Policy(Rights.logistics, priority=5, lifetime=timedelta(days=3), budgeted=True),
+    # The family took the time itself. In a digest the news of it could be read after the meeting (docs/decisions/0015).
+    Kind.appointment: Policy(Rights.logistics, priority=3, lifetime=timedelta(days=3)),
     Kind.announcement: Policy(Rights.logistics, priority=6, lifetime=timedelta(days=2), budgeted=True),
     Kind.progress: Policy(Rights.records, priority=6, lifetime=timedelta(days=7), budgeted=True, owner_known=True),
     Kind.digest: Policy(Rights.none, priority=6, lifetime=timedelta(days=2)),

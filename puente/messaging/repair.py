@@ -17,6 +17,10 @@ from puente.messaging.answers import Choice, buttons
 from puente.messaging.channels.base import Heard
 from puente.messaging.composing import Draft
 from puente.models import (
+    Asks,
+    ConferenceGuardian,
+    ConferenceMeeting,
+    ConferenceParty,
     Contact,
     Delivery,
     Guardianship,
@@ -47,6 +51,7 @@ GIVEN = "They have written a new number: it is in the message."
 YEAR = timedelta(days=365)
 SETTLED = timedelta(days=3)  # after a family's first text, so that it knows who asks
 PATIENCE = timedelta(days=14)
+MONTH = timedelta(days=30)
 A_DAY = 100
 
 
@@ -86,6 +91,15 @@ async def not_theirs(session: AsyncSession, contact: Contact, at: datetime) -> N
     await _ask_a_person(session, contact, f"repair:{contact.id}:{at:%Y-%m-%dT%H:%M:%S}", NOT_THEIRS, at)
 
 
+async def confirm(session: AsyncSession, contact: Contact, at: datetime) -> bool:
+    """Somebody of the school has found out that the number is theirs. False of one that does not work: that is entered anew."""
+    if contact.bad_at:
+        return False
+    contact.verified_at = at
+    await session.flush()
+    return True
+
+
 async def enter_new_number(session: AsyncSession, contact: Contact, heard: Heard) -> None:
     """A family has told us its new number. A person enters it: a digit too few would be somebody else's phone."""
     await _ask_a_person(session, contact, _given(heard), GIVEN, heard.at)
@@ -106,7 +120,19 @@ def _due(at: datetime) -> tuple[ColumnElement[bool], ...]:
         col(Contact.id).not_in(_asked().where(col(Message.created_at) >= long_ago)),
         exists().where(col(Guardianship.guardian_id) == col(Contact.person_id), col(Guardianship.rights) != Rights.none),
         col(Contact.person_id).not_in(audiences.staff()),
+        col(Contact.person_id).not_in(_asked_about_a_conference(at)),
         _spoken(),
+    )
+
+
+def _asked_about_a_conference(at: datetime) -> Select[int | None]:
+    """Whoever is choosing or confirming a time is not asked a second thing meanwhile: the answer to both is a digit."""
+    lately = or_(col(ConferenceMeeting.starts_at) > at, col(ConferenceParty.invited_at) > at - MONTH)
+    return (
+        select(col(ConferenceGuardian.guardian_id))
+        .join(ConferenceMeeting, col(ConferenceMeeting.id) == col(ConferenceGuardian.meeting_id))
+        .join(ConferenceParty, col(ConferenceParty.id) == col(ConferenceMeeting.party_id))
+        .where(col(ConferenceGuardian.guardian_id).is_not(None), col(ConferenceParty.asks) != Asks.nothing, lately)
     )
 
 

@@ -46,13 +46,17 @@ class Step(enum.StrEnum):
 
 
 class ConferenceDay(SQLModel, table=True):
-    """A conference day, on one date or several. `document` is DAY.json as it was read, without its conferences: they are rows."""
+    """A conference day, on one date or several. `document` is DAY.json as it was read, without its conferences: they are rows.
+
+    `packing` is how far its last packing is, and what came of it (proposing.Packing); empty where there was none.
+    """
 
     __tablename__ = "conference_day"  # pyright: ignore[reportAssignmentType]
 
     id: int | None = Field(default=None, primary_key=True)
     name: str = Field(unique=True, max_length=255)
     document: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    packing: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False, server_default="{}"))
     imported_at: datetime = moment()
 
 

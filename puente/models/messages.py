@@ -16,6 +16,7 @@ class Kind(enum.StrEnum):
     announcement = "announcement"
     progress = "progress"
     conference = "conference"
+    appointment = "appointment"  # a time that a family has taken: reminders of it, and whatever changes it
     safety = "safety"
     attendance = "attendance"
     urgent = "urgent"
@@ -58,6 +59,8 @@ class Grade(enum.StrEnum):
 
 HEARD = text("heard_on IS NOT NULL")
 STRANGE = text("heard_from IS NOT NULL")
+# What people write to families, and programs in their name. The kinds are literals, so that both databases use the index.
+LISTED = text("kind NOT IN ('reply', 'system', 'digest', 'contact')")
 
 
 class Message(SQLModel, table=True):
@@ -74,6 +77,11 @@ class Message(SQLModel, table=True):
     __table_args__ = (
         # How much somebody has written lately is asked for with each text that they write.
         Index("ix_message_heard_on", "heard_on", "created_at", sqlite_where=HEARD, postgresql_where=HEARD),
+        # The inbox: what families have written lately.
+        Index("ix_message_heard_at", "created_at", sqlite_where=HEARD, postgresql_where=HEARD),
+        # The lists of messages: all of them, and one teacher's.
+        Index("ix_message_listed", "created_at", sqlite_where=LISTED, postgresql_where=LISTED),
+        Index("ix_message_author", "author_id", "created_at", sqlite_where=LISTED, postgresql_where=LISTED),
         Index("ix_message_heard_from", "heard_from", "created_at", sqlite_where=STRANGE, postgresql_where=STRANGE),
     )
 

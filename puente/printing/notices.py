@@ -4,7 +4,6 @@ And a student's outreach log on paper, for the school's own file.
     sentences of the catalogue, with their values → each in both languages, at one height → paper
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,8 +24,6 @@ LINE: Colour = (200, 208, 212)
 MARGIN, GUTTER = 54.0, 30.0
 SIZES = [14 - step / 2 for step in range(14)]  # points, from the largest that is tried
 LONGEST_NAME = 40  # letters: a name that is longer may break at its spaces
-# What a family writes may have a link in it. Chinese breaks by itself.
-LONG_WORD = re.compile(r"([^\s\u3000-\u9fff\uff00-\uffef]{30})(?=\S)")
 
 LONGEST_TEXT = 1_500  # characters that stand together: a longer text goes on below, on the next page if need be
 
@@ -199,7 +196,7 @@ def _parts(entry: Entry) -> list[Entry]:
 
 def _new_page(pages: Paper, title: str) -> float:
     pages.add_page()
-    heading = pages.lay(_legible(title), pages.width - 2 * MARGIN, 12, bold=True)
+    heading = pages.lay(paper.settable(title), pages.width - 2 * MARGIN, 12, bold=True)
     pages.write(heading, MARGIN, MARGIN, ACCENT)
     return MARGIN + heading.height + 10
 
@@ -208,10 +205,10 @@ def _blocks(pages: Paper, entry: Entry, room: float) -> list[tuple[Block, Colour
     """The margin with its date, and beside it who, what was said, and what became of it."""
     left = 0.2 * room
     rtl = bool(entry.language) and paper.from_the_right(entry.language)
-    when = pages.lay([Piece(_legible(f"{entry.when} ")), Piece(_legible(entry.what), bold=True)], left, 9)
+    when = pages.lay([Piece(paper.settable(f"{entry.when} ")), Piece(paper.settable(entry.what), bold=True)], left, 9)
     said = [(entry.who, False, PALE), (entry.text, rtl, INK), (entry.outcome, False, PALE)]
     width = room - left - 12
-    laid = [(pages.lay(_legible(text), width, 9.5, rtl=from_right), colour) for text, from_right, colour in said if text]
+    laid = [(pages.lay(paper.settable(text), width, 9.5, rtl=from_right), colour) for text, from_right, colour in said if text]
     return [(when, ACCENT), *laid]
 
 
@@ -223,8 +220,3 @@ def _write_entry(pages: Paper, blocks: Sequence[tuple[Block, Colour]], y: float)
         pages.write(block, x, bottom, colour)
         bottom += block.height
     return max(bottom, y + when.height)
-
-
-def _legible(text: str) -> str:
-    """What can be set: known letters alone, and no word that is longer than its line."""
-    return LONG_WORD.sub(r"\1 ", paper.legible(text))

@@ -40,6 +40,7 @@ ISOLATE, END_OF_ISOLATE = "\u2068", "\u2069"
 JOINER = 0x200D
 # They say how letters run, and show nothing themselves.
 UNSEEN = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+LONG_WORD = 30  # letters: what somebody wrote may have a link in it
 # A line that ends inside a sentence, rather than behind one of its marks, is that much worse, in squares of a line's width.
 INSIDE_A_SENTENCE = 0.08
 
@@ -203,9 +204,19 @@ def from_the_right(language: str) -> bool:
 
 def legible(text: str, instead: str = "?") -> str:
     """The text with what no font of ours shows replaced: what somebody wrote may hold any picture and any script."""
-    known = frozenset().union(*(_known(font) for font in LEADING))
+    known = _known_to_any()
     plain = unicodedata.normalize("NFC", text)
     return "".join(letter if ord(letter) in known or letter.isspace() or UNSEEN.match(letter) else instead for letter in plain)
+
+
+def settable(text: str) -> str:
+    """What can be set whatever it is: known letters alone, and no word that is longer than its line."""
+    return broken(legible(text), LONG_WORD)
+
+
+def broken(text: str, letters: int) -> str:
+    """The text with every longer word in parts of so many letters. Chinese breaks by itself."""
+    return re.sub(rf"([^\s\u3000-\u9fff\uff00-\uffef]{{{letters}}})(?=\S)", r"\1 ", text)
 
 
 def filled(sentence: str, values: Mapping[str, Piece]) -> list[Piece]:
@@ -256,6 +267,11 @@ def _known(font: str) -> frozenset[int]:
     """The characters that a font can show, in both its weights."""
     regular, bold = (TTFont(_file(font, bold), lazy=True).getBestCmap() or {} for bold in (False, True))
     return frozenset(regular.keys() & bold.keys())
+
+
+@lru_cache
+def _known_to_any() -> frozenset[int]:
+    return frozenset().union(*(_known(font) for font in LEADING))
 
 
 def _file(font: str, bold: bool) -> Path:

@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -24,6 +24,7 @@ from puente.translations import languages, memory, segments
 HERE = Path(__file__).parent / "glossary"
 STARTER_LANGUAGE = "en"
 LONGEST = 255
+PAGE = 50
 # What may follow the beginning of a word in another form of it: conferences, conferencia and conferencias, школе and школу.
 ENDING = 4
 
@@ -142,9 +143,39 @@ async def remove(session: AsyncSession, term: str, source: str, target: str) -> 
     return bool(list(gone))
 
 
-async def everything(session: AsyncSession) -> list[Term]:
-    """All terms that the school has entered."""
-    return list(await session.scalars(select(Term).order_by(col(Term.target_language), col(Term.key))))
+async def remove_one(session: AsyncSession, term_id: int) -> Term | None:
+    """The same, by its id; the term that it was. None where it is gone already."""
+    term = await session.get(Term, term_id)
+    if term:
+        await session.delete(term)
+        await memory.bump(session)
+    return term
+
+
+async def everything(session: AsyncSession, source: str | None = None, target: str | None = None) -> list[Term]:
+    """All terms that the school has entered, or those from or into one language."""
+    query = select(Term).order_by(col(Term.target_language), col(Term.key))
+    for column, tag in ((Term.source_language, source), (Term.target_language, target)):
+        query = query.where(col(column) == languages.base(tag)) if tag else query
+    return list(await session.scalars(query))
+
+
+async def targets(session: AsyncSession) -> list[str]:
+    """The languages into which the school has entered terms."""
+    return list(await session.scalars(select(col(Term.target_language)).distinct().order_by(col(Term.target_language))))
+
+
+async def page(session: AsyncSession, source: str, target: str, *, after: int = 0, query: str = "") -> list[Term]:
+    """Some of the school's own terms by the alphabet, those after one of them, and one more than a page holds; or those in which a
+    word stands."""
+    found = select(Term).where(memory.between(Term, source, target)).order_by(col(Term.key)).limit(PAGE + 1)
+    if word := key_of(query):
+        found = found.where(
+            or_(col(Term.key).contains(word, autoescape=True), col(Term.translation).icontains(word, autoescape=True))
+        )
+    if after and (last := await session.get(Term, after)):
+        found = found.where(col(Term.key) > last.key)
+    return list(await session.scalars(found))
 
 
 def _row(entry: Entry, source: str, target: str, at: datetime, by: int | None) -> Term:

@@ -70,7 +70,7 @@ class Block:
 def pages_routes(sessions: Sessions, school: School, translator: Says) -> APIRouter:
     """`/c/TOKEN`, the page of a column, and the one stylesheet."""
     router = APIRouter()
-    templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    templates = open_templates()
 
     async def column_page(
         token: str,
@@ -82,8 +82,8 @@ def pages_routes(sessions: Sessions, school: School, translator: Says) -> APIRou
             given = await columns.known(session, column, school) if column else {}
         wanted = ",".join((lang or "", accept_language))
         if column is None:
-            return _answer(templates, "gone.html", 404, _about(school, best(wanted, SPOKEN), translator))
-        return _answer(templates, "column.html", 200, _shown(column, given, wanted, school, translator))
+            return answer(templates, "gone.html", 404, about(school, best(wanted, SPOKEN), translator))
+        return answer(templates, "column.html", 200, _shown(column, given, wanted, school, translator))
 
     async def stylesheet() -> Response:
         return Response(STYLE, media_type="text/css", headers=FOR_EVER)
@@ -96,6 +96,10 @@ def pages_routes(sessions: Sessions, school: School, translator: Says) -> APIRou
         router.add_api_route(path, page, methods=["GET"], response_class=kind, responses=responses)
         router.add_api_route(path, page, methods=["HEAD"], response_class=kind, include_in_schema=False)
     return router
+
+
+def open_templates() -> Environment:
+    return Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 def best(wanted: str, known: Collection[str]) -> str:
@@ -152,19 +156,19 @@ def _shown(column: Column, given: Mapping[str, Any], wanted: str, school: School
         for block in blocks(text.text)
     ]
     return {
-        **_about(school, language, translator),
+        **about(school, language, translator),
         "title": filled(text.title),
         "blocks": [block for block in shown if block.lines],
-        "languages": [_named(tag) for tag in sorted(column.texts, key=_by_name)],
+        "languages": switch(column.texts),
     }
 
 
-def _about(school: School, language: str, translator: Says) -> dict[str, Any]:
+def about(school: School, language: str, translator: Says) -> dict[str, Any]:
     """What every page shows: its language, whose it is, and how to call them."""
     given = columns.phones(school)
     office = wording.filled("{office_phone}", given, {}, school, language, translator) if "office_phone" in given else ""
     return {
-        **_named(language),
+        **named(language),
         "gone": wording.spoken(GONE, language, translator),
         "school": school.name,
         "office": wording.spoken(OFFICE, language, translator),
@@ -178,7 +182,7 @@ def _to_call(value: Any, written: str) -> Markup:
     return Markup('<a class="phone" href="tel:{}"><bdi>{}</bdi></a>').format(number, written)
 
 
-def _named(tag: str) -> dict[str, str]:
+def named(tag: str) -> dict[str, str]:
     return {
         "language": tag,
         "name": languages.own_name(tag),
@@ -186,11 +190,15 @@ def _named(tag: str) -> dict[str, str]:
     }
 
 
-def _by_name(tag: str) -> str:
-    return languages.own_name(tag).casefold()
+def switch(known: Collection[str]) -> list[dict[str, str]]:
+    """The languages of a page, for its switch, each as its speakers call it."""
+    return sorted(map(named, known), key=lambda tag: tag["name"].casefold())
 
 
-def _answer(templates: Environment, template: str, status: int, shown: Mapping[str, Any]) -> HTMLResponse:
+def answer(
+    templates: Environment, template: str, status: int, shown: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> HTMLResponse:
+    """A page. `headers` are those that are other than a plain page's; one that says that something is gone is not to be kept."""
     kept = FRESH if status == 200 else {"Cache-Control": "no-store"}
-    headers = {**HEADERS, **kept, "Content-Language": shown["language"]}
-    return HTMLResponse(templates.get_template(template).render(shown), status, headers)
+    all_headers = {**HEADERS, **kept, **(headers or {}), "Content-Language": shown["language"]}
+    return HTMLResponse(templates.get_template(template).render(shown), status, all_headers)

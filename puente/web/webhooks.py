@@ -128,7 +128,7 @@ def twilio_routes(
     book = receipts.ReceiptBook(sessions, senders, now)
 
     async def signed_form(request: Request) -> Form:
-        form = _read_form(request.headers.get("Content-Type", ""), await _small(request))
+        form = _read_form(request.headers.get("Content-Type", ""), await small(request))
         url = f"{public_url}{request.url.path}" if public_url else str(request.url.replace(query=""))
         if request.url.query:
             url = f"{url}?{request.url.query}"
@@ -192,7 +192,7 @@ def telegram_routes(sessions: Sessions, secret: str, now: Now) -> APIRouter:
             log.warning("webhook.rejected", vendor="telegram")
             raise HTTPException(403, "This request did not come from Telegram.")
         try:
-            payload = _read_update(await _small(request))
+            payload = _read_update(await small(request))
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             raise HTTPException(400, "This is not a Telegram update.") from None
         await inbox.store(session, payload, now())
@@ -225,15 +225,15 @@ def _is_deep(payload: Any) -> bool:
     return bool(level)
 
 
-async def _small(request: Request) -> bytes:
-    """The body, if it is one that a vendor would send."""
+async def small(request: Request, longest: int = LONGEST_BODY) -> bytes:
+    """The body, if it is no longer than one that somebody would send us."""
     declared = request.headers.get("Content-Length", "")
-    if declared.isdecimal() and (len(declared) > 9 or int(declared) > LONGEST_BODY):
+    if declared.isdecimal() and (len(declared) > 9 or int(declared) > longest):
         raise HTTPException(413, "This request is too large.")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LONGEST_BODY:
+        if len(body) > longest:
             raise HTTPException(413, "This request is too large.")
     return bytes(body)
 

@@ -9,6 +9,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -30,13 +31,16 @@ from puente.bot.updates import Listening
 from puente.messaging import metrics
 from puente.messaging.channels import twilio
 from puente.messaging.channels.telegram import open_bot
-from puente.models import Message, Receipt, TelegramUpdate
+from puente.models import ConferenceFeed, Event, EventInterest, EventState, Message, Receipt, TelegramUpdate
 from puente.models.database import Sessions
 from puente.programs import columns
 from puente.web import webhooks
+from puente.web.bookings import bookings_routes
+from puente.web.forms import forms_routes
 from puente.web.pages import pages_routes
 from puente.web.site import open_site
 from puente.web.webhooks import telegram_routes, twilio_routes
+from tests import conferences
 from tests.fakes import on_sqlite
 from tests.fakes.telegram import FakeTelegram
 from tests.school import CHANNELS, GUARDIANS, PHRASES, SCHOOL, STAFF, enrol
@@ -45,6 +49,8 @@ from tests.web.test_webhooks import FORM, SECRET, TOKEN, URL, Multi
 AT = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 MESSAGE, STATUS, TELEGRAM = "/webhooks/twilio/message", "/webhooks/twilio/status", "/webhooks/telegram"
 PAGE, STYLE = "/c/{token}", "/static/pages.css"
+BOOKING, DATES, FEED = "/b/{token}", "/b/{token}/calendar.ics", "/k/{token}.ics"
+FORMS = FILLED_IN, SESSIONS, EVENT = "/f/{token}", "/f/{token}/calendar.ics", "/e/{token}"
 
 # The same cases every time. One database serves all the cases of a test, as it serves all the requests of a school.
 fuzzed = settings(
@@ -63,6 +69,8 @@ def open_app(sessions: Sessions) -> FastAPI:
     now = passing_days()
     routers = [twilio_routes(sessions, TOKEN, URL, (), now, senders=CHANNELS), telegram_routes(sessions, SECRET, now)]
     routers.append(pages_routes(sessions, SCHOOL, PHRASES))
+    routers.append(bookings_routes(sessions, SCHOOL, PHRASES, lambda: AT, URL))
+    routers.append(forms_routes(sessions, SCHOOL, PHRASES, lambda: AT))
     return open_site(sessions, routers, now, "practice-metrics-token")
 
 
@@ -73,6 +81,29 @@ OPENAPI = schemathesis.openapi.from_dict(open_app(Sessions()).openapi())
 @pytest.fixture
 async def site(sessions: Sessions) -> FastAPI:
     await enrol(sessions)
+    return open_app(sessions)
+
+
+@pytest.fixture
+async def booked(sessions: Sessions) -> FastAPI:
+    """With a conference day and its pages."""
+    await conferences.kept(sessions)
+    async with sessions.begin() as session:
+        session.add(ConferenceFeed(day_id=1, who="teacher:rivera", token="token-of-a-feed"))
+    return open_app(sessions)
+
+
+@pytest.fixture
+async def asked(sessions: Sessions) -> FastAPI:
+    """With an event that is open, and somebody's form."""
+    numbers = await enrol(sessions)
+    document = json.loads((Path(__file__).parents[2] / "samples" / "event.json").read_text("utf-8"))
+    async with sessions.begin() as session:
+        event = Event(name="Fair", document=document, state=EventState.open, token="token-of-a-fair", imported_at=AT)
+        session.add(event)
+        await session.flush()
+        person = numbers.person["ana"]
+        session.add(EventInterest(event_id=event.id or 0, person_id=person, number=1, token="token-of-ana", invited_at=AT))
     return open_app(sessions)
 
 
@@ -126,7 +157,7 @@ async def count(sessions: Sessions, table: Any, *where: Any) -> int:
 
 def test_the_description_is_openapi_and_names_every_address() -> None:
     OPENAPI.validate()
-    assert set(OPENAPI) == {MESSAGE, STATUS, TELEGRAM, PAGE, STYLE, "/healthz", "/metrics"}
+    assert set(OPENAPI) == {MESSAGE, STATUS, TELEGRAM, PAGE, STYLE, BOOKING, DATES, FEED, *FORMS, "/healthz", "/metrics"}
 
 
 # What anybody may post
@@ -187,6 +218,32 @@ async def test_whoever_opens_a_page_gets_it_or_is_told_that_it_is_gone(
     answer = await ask(site, requests.Request(**case.as_transport_kwargs(URL)).prepare())
     check(case, answer)
     assert (answer.status_code == 200) == (with_the_link or case.path == STYLE)
+
+
+@fuzzed
+@given(st.one_of(cases(BOOKING), cases(BOOKING, "GET"), cases(DATES, "GET"), cases(FEED, "GET")), st.sampled_from([True, False]))
+async def test_whatever_is_done_on_a_familys_page_gets_an_answer_that_we_name(
+    booked: FastAPI, case: Case, with_the_link: bool
+) -> None:
+    if with_the_link:
+        case.path_parameters["token"] = "token-of-ana" if case.path != FEED else "token-of-a-feed"
+    answer = await ask(booked, requests.Request(**case.as_transport_kwargs(URL)).prepare())
+    check(case, answer)
+    well = {BOOKING: 303 if case.method == "POST" else 200}.get(case.path, 200)
+    assert answer.status_code in ((well, 413) if with_the_link else (404, 413))
+
+
+@fuzzed
+@given(st.one_of(cases(FILLED_IN), *(cases(path, "GET") for path in FORMS)), st.sampled_from([True, False]))
+async def test_whatever_is_done_with_the_form_of_an_event_gets_an_answer_that_we_name(
+    asked: FastAPI, case: Case, with_the_link: bool
+) -> None:
+    if with_the_link:
+        case.path_parameters["token"] = "token-of-a-fair" if case.path == EVENT else "token-of-ana"
+    answer = await ask(asked, requests.Request(**case.as_transport_kwargs(URL)).prepare())
+    check(case, answer)
+    well = 303 if case.method == "POST" else 200
+    assert answer.status_code in ((well, 413) if with_the_link else (404, 413))
 
 
 # What Twilio posts

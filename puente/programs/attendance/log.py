@@ -18,13 +18,12 @@ from sqlmodel import col
 
 from puente.messaging import linking
 from puente.models import Delivery, HubError, Kind, MadeBy, Message, Outreach, OutreachKind, Person, Rendering, Student
+from puente.programs.tables import safe_cell
 from puente.translations.fields import fill
 
 BY_HAND = (OutreachKind.call, OutreachKind.visit, OutreachKind.letter)
 NOBODY = "nobody could be reached"
 WAITS = "waits to go out"
-# What a spreadsheet would calculate rather than show.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class NothingNoted(HubError):
@@ -77,7 +76,7 @@ def as_csv(lines: list[Line]) -> str:
     writer.writerow(field.name for field in fields(Line))
     for line in lines:
         cells = {**asdict(line), "at": line.at.isoformat()}
-        writer.writerow(f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell for cell in cells.values())
+        writer.writerow(map(safe_cell, cells.values()))
     return table.getvalue()
 
 

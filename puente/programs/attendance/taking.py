@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -56,15 +56,24 @@ async def import_file(sessions: Sessions, path: Path, at: datetime, timezone: Zo
     return await take(sessions, await asyncio.to_thread(read, path), at, timezone, rules)
 
 
-async def take(sessions: Sessions, register: Register, at: datetime, timezone: ZoneInfo, rules: Rules) -> Taken:
-    """Take what was read, and notice what it means for everybody's standing.
+async def take(
+    sessions: Sessions,
+    register: Register,
+    at: datetime,
+    timezone: ZoneInfo,
+    rules: Rules,
+    *,
+    seen: ColumnElement[bool] | None = None,
+) -> Taken:
+    """Take what was read, and notice what it means for everybody's standing. Whoever brings it takes it for the students whom they
+    see: `seen` is a condition on Student.
 
     `corrected` counts the students whose standing a correction has changed; each of them has a line in the outreach log.
     """
     taken = Taken(problems=list(register.problems), notices=list(register.notices))
     async with sessions.begin() as session:
         await standings.take_turns(session)
-        marks, unknown = await _by_student(session, register.marks.values())
+        marks, unknown = await _by_student(session, register.marks.values(), true() if seen is None else seen)
         old_codes = await _put(session, marks, at, taken.marks)
         year = await standings.load_year(session, rules, at.astimezone(timezone).date())
         corrected = await _settle_corrected(session, old_codes, year, rules, at)
@@ -79,9 +88,11 @@ async def take(sessions: Sessions, register: Register, at: datetime, timezone: Z
     return taken
 
 
-async def _by_student(session: AsyncSession, rows: Iterable[MarkRow]) -> tuple[dict[int, list[MarkRow]], list[MarkRow]]:
+async def _by_student(
+    session: AsyncSession, rows: Iterable[MarkRow], seen: ColumnElement[bool]
+) -> tuple[dict[int, list[MarkRow]], list[MarkRow]]:
     """The rows by the number of their student, and those whose student nobody knows."""
-    ids = {row[0]: row[1] for row in await session.execute(select(col(Student.external_id), col(Student.id)))}
+    ids = {row[0]: row[1] for row in await session.execute(select(col(Student.external_id), col(Student.id)).where(seen))}
     marks: dict[int, list[MarkRow]] = {}
     unknown = []
     for row in rows:

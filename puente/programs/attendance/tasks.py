@@ -70,7 +70,7 @@ async def _ask(session: AsyncSession, student_id: int, tier: Tier, count: str, a
             key=f"{_key(student_id, tier)}{at.astimezone(UTC):%Y-%m-%dT%H:%MZ}:{kind.value}", kind=kind,
             reason=outbox.short(f"{please} {count}: {student.external_id}, {student.name}") or "",
             person_id=guardian.id if guardian else None, language=guardian.language if guardian else None, owner_id=owner_id,
-            created_at=at,
+            student_id=student_id, created_at=at,
         )  # fmt: skip
         await database.add_once(session, task)
 

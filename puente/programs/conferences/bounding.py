@@ -1,16 +1,20 @@
-"""The fewest interpreter minutes that any plan could do with: a proof, from a smaller problem that leaves most rules out.
+"""The fewest interpreter minutes that any plan could do with: a proof, from smaller problems that leave most rules out.
 
-It forgets that teachers and families cannot be in two places. It keeps which interpreter speaks what, when each block has meetings
-at all, that no two are held at once, and the ways between sites. Its optimum is at most that of the day, and takes a moment.
+    day → fewest_by_counting (whole meetings, but no teachers) and fewest_by_prices (teachers, but parts of meetings) → the larger
+
+Counting forgets that teachers and families cannot be in two places. It keeps which interpreter speaks what, when each block has
+meetings at all, that no two are held at once, and the ways between sites. Its optimum is at most that of the day.
 """
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, pairwise, permutations, product
-from math import ceil
+from math import ceil, gcd
 
 from ortools.sat.python import cp_model
 
+from puente.programs.conferences.prices import fewest_by_prices
 from puente.programs.conferences.times import Day, Interpreter, Meeting, Place, Span, span_of
 
 # More sites than this would take too many subsets; the ways between them are then left out.
@@ -21,6 +25,18 @@ Sites = frozenset[str]
 
 def fewest_minutes(day: Day, could: Mapping[str, Sequence[Place]], meetings: Sequence[Meeting], seconds: float = 10) -> int:
     """A bound that holds for every plan in which all these meetings are interpreted."""
+    hours = {interpreter.id: interpreter.hours for interpreter in day.interpreters}
+    # What was booked outside an interpreter's hours may cost nothing here.
+    meetings = [
+        m for m in meetings
+        if all(any(h.holds(span_of(m, p)) for h in hours.get(p.interpreter, ())) for p in could[m.id] if p.interpreter)
+    ]  # fmt: skip
+    by_counting = fewest_by_counting(day, could, meetings, seconds / 2)
+    closest = max(by_counting, fewest_by_prices(day, could, meetings, seconds / 2))
+    return -(-closest // (grain := _grain(day, could, meetings))) * grain
+
+
+def fewest_by_counting(day: Day, could: Mapping[str, Sequence[Place]], meetings: Sequence[Meeting], seconds: float) -> int:
     model, cost = cp_model.CpModel(), []
     site_of = {teacher.id: teacher.site for teacher in day.teachers}
     kinds = Counter((m.language, site_of[m.teacher], m.minutes) for m in meetings if m.language)
@@ -67,30 +83,50 @@ def _options(day: Day, interpreter: Interpreter, spans: Mapping[str | None, set[
     for sites in everywhere:
         there = sorted(set().union(*(spans.get(site, set()) for site in (*sites, None))))
         for room, least in _shortest(there).items():
-            options.append((frozenset(sites), room, _with_the_way(day, interpreter, sites, room, least)))
+            options.append((frozenset(sites), room, _with_the_way(day, interpreter.home, sites, None in spans, room, least)))
     return options
 
 
 def _shortest(spans: Sequence[Span]) -> dict[int, int]:
     """For so many minutes of meetings, one after the other, the shortest time from the first to the last."""
     shortest: dict[int, int] = {}
+    by_end = sorted(set(spans), key=lambda span: (span.end, span.start))
     for begin in sorted({span.start for span in spans}):
-        best = {begin: 0}  # up to each end, the most minutes that fit
-        for span in sorted((s for s in spans if s.start >= begin), key=lambda s: (s.end, s.start)):
-            before = max(minutes for end, minutes in best.items() if end <= span.start)
-            best[span.end] = max(best.get(span.end, 0), before + span.end - span.start, *best.values())
-        for end, minutes in best.items():
+        ends, most = [begin], [0]  # up to each end, the most minutes that fit
+        for span in by_end:
+            if span.start >= begin:
+                fits = max(most[-1], most[bisect_right(ends, span.start) - 1] + span.end - span.start)
+                ends.append(span.end)
+                most.append(fits)
+        for end, minutes in zip(ends, most, strict=True):
             if minutes:
                 shortest[minutes] = min(shortest.get(minutes, end - begin), end - begin)
     return shortest
 
 
-def _with_the_way(day: Day, interpreter: Interpreter, sites: Sequence[str], room: int, least: int) -> int:
+def _with_the_way(day: Day, home: str | None, sites: Sequence[str], by_phone: bool, room: int, least: int) -> int:
     """With the way between the sites, and from home and back. Whoever has more to do than travel is present that long."""
     if not sites or len(sites) > MOST_SITES:
         return least
-    home = interpreter.home
-    ends = product(sites, sites) if len(sites) > 1 else [(sites[0], sites[0])]
-    shortest_home = min(day.way(home, first) + day.way(last, home) for first, last in ends)
-    between = min(sum(day.way(a, b) for a, b in pairwise(order)) for order in permutations(sites))
-    return max(least, room + between) + shortest_home
+    way = _shortest_ways(day, sites)
+    straight = min(day.way(home, site) for site in sites) * 2
+    if by_phone:  # A conference by phone may be held on the way.
+        return least + straight
+    from_home = {site: min(day.way(home, first) + way[first, site] for first in sites) for site in sites}
+    orders = list(permutations(sites))
+    round_trip = min(from_home[o[0]] + sum(way[a, b] for a, b in pairwise(o)) + from_home[o[-1]] for o in orders)
+    return max(least + straight, room + round_trip)
+
+
+def _shortest_ways(day: Day, sites: Sequence[str]) -> dict[tuple[str, str], int]:
+    """By way of others where that is shorter: whoever meets there in between goes that way too."""
+    way = {(a, b): day.way(a, b) for a, b in product(sites, repeat=2)}
+    for over in sites:
+        way = {(a, b): min(straight, way[a, over] + way[over, b]) for (a, b), straight in way.items()}
+    return way
+
+
+def _grain(day: Day, could: Mapping[str, Sequence[Place]], meetings: Iterable[Meeting]) -> int:
+    """All times and ways are a multiple of it, and so are the minutes of every plan."""
+    points = [point for m in meetings for place in could[m.id] for point in span_of(m, place)]
+    return gcd(*(point - points[0] for point in points), *day.travel.values()) or 1

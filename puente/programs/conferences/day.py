@@ -86,6 +86,9 @@ class TeacherHours(_Part):
     room: Id | None = None
     wheelchair_room: Id | None = Field(default=None, description="The room for a family with a wheelchair, if another.")
     link: str = Field(default="", max_length=500, description="The number or the link, sent on the day.")
+    away: list[Hours] = Field(
+        default_factory=list, description="When the teacher cannot be there after all: puente conferences ill writes it."
+    )
 
 
 class InterpreterHours(_Part):
@@ -132,6 +135,9 @@ class DayFile(_Part):
     walking_minutes: Annotated[int, Field(ge=0, le=60)] = Field(default=5, description="From room to room, for a family.")
     per: Literal["child", "teacher"] = Field(
         default="child", description="One conference for each child, or one with each of its teachers."
+    )
+    confirm_by: Clock = Field(
+        default=time(18), description="By this hour of the evening before, an interpreted conference is to be confirmed."
     )
     good_times: list[Hours] = Field(default_factory=list, description="The times that most families ask for.")
     sites: list[Site] = Field(default_factory=list)
@@ -215,6 +221,12 @@ def to_pack(day: DayFile) -> Day:
     )  # fmt: skip
 
 
+def as_meeting(day: DayFile, conference: Conference) -> Meeting:
+    """One conference as a value, for whoever needs not all of them."""
+    teacher = next(teacher for teacher in day.teachers if teacher.id == conference.teacher)
+    return _meeting(day, conference, teacher, {room.id: room for room in day.rooms})
+
+
 def minute(day: DayFile, on: date, at: time) -> int:
     """Minutes from the first day's midnight."""
     return (on - day.first).days * 1440 + at.hour * 60 + at.minute
@@ -250,7 +262,7 @@ def _meeting(day: DayFile, conference: Conference, teacher: TeacherHours, rooms:
 
 def _teacher(day: DayFile, teacher: TeacherHours, rooms: dict[str, Room]) -> Teacher:
     hours = _spans(day, teacher.hours)
-    for pause in _spans(day, teacher.breaks):
+    for pause in _spans(day, [*teacher.breaks, *teacher.away]):
         hours = tuple(left for span in hours for left in _without(span, pause))
     here = rooms[teacher.room] if teacher.by == "room" and teacher.room else None
     return Teacher(teacher.id, hours, frozenset(teacher.languages), here.id if here else None, here.site if here else None)

@@ -10,6 +10,10 @@ from puente.programs.conferences.times import Day, Meeting, Place, Span, apart, 
 
 Could = Mapping[str, Sequence[Place]]
 
+# So many of the places that a meeting could have are tried for one who would make room there. On a day with far too few places
+# trying all of them would take longer than the whole search.
+MOST_TRIED = 20
+
 
 class Draft:
     """The meetings placed so far, by everyone who cannot be in two places."""
@@ -18,17 +22,18 @@ class Draft:
         self.day = day
         self.teachers = {teacher.id: teacher for teacher in day.teachers}
         self.places: dict[str, Place] = {}
-        self.of: dict[str, list[Meeting]] = {}
+        self.of: dict[str, dict[Meeting, Span]] = {}
+        self.furthest = max(day.walking, *day.travel.values()) if day.travel else day.walking
 
     def put(self, meeting: Meeting, place: Place) -> None:
         self.places[meeting.id] = place
         for who in self.concerned(meeting, place):
-            self.of.setdefault(who, []).append(meeting)
+            self.of.setdefault(who, {})[meeting] = span_of(meeting, place)
 
     def take_back(self, meeting: Meeting) -> Place:
         place = self.places.pop(meeting.id)
         for who in self.concerned(meeting, place):
-            self.of[who].remove(meeting)
+            del self.of[who][meeting]
         return place
 
     def concerned(self, meeting: Meeting, place: Place) -> list[str]:
@@ -39,13 +44,14 @@ class Draft:
 
     def in_the_way(self, meeting: Meeting, place: Place) -> set[Meeting]:
         """Whose meetings would have to move, so that this one could have the place."""
-        span, found = span_of(meeting, place), set()
+        (start, end), found = span_of(meeting, place), set()
+        first, last = start - self.furthest, end + self.furthest
         for who in self.concerned(meeting, place):
-            for other in self.of.get(who, ()):
-                gap = self._gap(who, meeting, other)
-                taken = span_of(other, self.places[other.id])
-                if Span(span.start, span.end + gap).meets(Span(taken.start, taken.end + gap)):
-                    found.add(other)
+            for other, (began, ended) in self.of.get(who, {}).items():
+                if began < last and first < ended:
+                    gap = self._gap(who, meeting, other)
+                    if start < ended + gap and began < end + gap:
+                        found.add(other)
         return found
 
     def _gap(self, who: str, one: Meeting, other: Meeting) -> int:
@@ -56,7 +62,7 @@ class Draft:
         return 0
 
 
-def draft(day: Day, could: Could, kept: Mapping[str, Place] | None = None) -> dict[str, Place]:
+def draft(day: Day, could: Could, kept: Mapping[str, Place] | None = None, *, interpreters_first: bool = True) -> dict[str, Place]:
     """Places for as many meetings as a quick look finds. Booked ones stay where they are, and so do those that are `kept`."""
     made, kept = Draft(day), kept or {}
     for meeting in day.meetings:
@@ -66,7 +72,8 @@ def draft(day: Day, could: Could, kept: Mapping[str, Place] | None = None) -> di
         if meeting.booked and meeting.id not in kept:
             free = [place for place in could[meeting.id] if not made.in_the_way(meeting, place)]
             made.put(meeting, next((p for p in free if p.interpreter), could[meeting.id][0]))
-    _fill_the_blocks(made, could)
+    if interpreters_first:
+        _fill_the_blocks(made, could)
     by_freedom = sorted((m for m in day.meetings if m.id not in made.places), key=lambda m: (not m.priority, len(could[m.id])))
     for meeting in by_freedom:
         _make_room(made, could, meeting, set(), 1)
@@ -124,7 +131,7 @@ def _make_room(made: Draft, could: Could, meeting: Meeting, moved: set[str], dep
         occupied.append((place, others))
     if depth == 0:
         return False
-    for place, others in occupied:
+    for place, others in occupied[:MOST_TRIED]:
         if len(others) > 1 or any(other.booked or other.id in moved for other in others):
             continue
         (other,) = others

@@ -18,6 +18,7 @@ from sqlmodel import col
 
 from puente.messaging.roster import Count
 from puente.models import (
+    ConferenceChange,
     ConferenceClaim,
     ConferenceDay,
     ConferenceGuardian,
@@ -27,16 +28,19 @@ from puente.models import (
     Guardianship,
     HubError,
     MeetingState,
+    MeetingStep,
     Membership,
     Person,
     Rights,
     Student,
 )
 from puente.programs.conferences import day as days
+from puente.programs.conferences import parties
 from puente.programs.conferences.day import Conference, DayFile
 from puente.programs.conferences.times import Day, Place
 
 STAFF = "staff:"
+DEALT_WITH = (MeetingStep.booked, MeetingStep.moved, MeetingStep.given_back, MeetingStep.cancelled, MeetingStep.declined)
 STAYS = (MeetingState.booked, MeetingState.confirmed, MeetingState.attended, MeetingState.missed)
 
 
@@ -69,10 +73,14 @@ async def keep(session: AsyncSession, file: DayFile, at: datetime, zone: ZoneInf
     row = await session.scalar(select(ConferenceDay).where(col(ConferenceDay.name) == file.name))
     if row is None:
         row = ConferenceDay(name=file.name, imported_at=at)
+    else:
+        await parties.lock_day(session, row.id or 0)
+    file = _still_away(file, row.document)
     row.document, row.imported_at = file.model_dump(mode="json", exclude={"conferences"}), at
     session.add(row)
     await session.flush()
     count = await _keep_meetings(session, row, file, zone)
+    await parties.gather(session, row.id or 0)
     await _claim_again(session, await load(session, file.name, zone), zone)
     return count
 
@@ -126,16 +134,33 @@ async def claim(session: AsyncSession, loaded: Loaded, key: str, place: Place, z
     return True
 
 
+def _still_away(file: DayFile, before: dict[str, Any]) -> DayFile:
+    """The file, with the hours for which a teacher has been called ill since: who reads it again has not healed anybody."""
+    known = {teacher.id: teacher.away for teacher in DayFile.model_validate(before).teachers} if before else {}
+    teachers = [
+        teacher.model_copy(update={"away": [*teacher.away, *(one for one in known.get(teacher.id, ()) if one not in teacher.away)]})
+        for teacher in file.teachers
+    ]
+    return file.model_copy(update={"teachers": teachers})
+
+
 async def _keep_meetings(session: AsyncSession, day: ConferenceDay, file: DayFile, zone: ZoneInfo) -> Count:
     known = {
         row.key: row for row in await session.scalars(select(ConferenceMeeting).where(col(ConferenceMeeting.day_id) == day.id))
     }
     before = await _guardians_of(session, day)
     people, students = await _ids(session)
+    # What the file has booked, and the family has moved or given back since, is not booked anew.
+    dealt_with = set(
+        await session.scalars(select(col(ConferenceChange.meeting_id)).where(col(ConferenceChange.step).in_(DEALT_WITH)))
+    )
     count = Count()
     for conference in file.conferences or ():
         row = known.get(conference.key)
-        values = _values(file, conference, zone, booked=row is None or row.state == MeetingState.open)
+        conference = _with_wishes(conference, row)
+        values = _values(
+            file, conference, zone, booked=row is None or (row.state == MeetingState.open and row.id not in dealt_with)
+        )
         values["student_id"] = students.get(conference.student)
         values["teacher_id"] = people.get(f"{STAFF}{conference.teacher}")
         others = row is not None and before.get(row.id or 0) != sorted(set(conference.guardians))
@@ -145,6 +170,15 @@ async def _keep_meetings(session: AsyncSession, day: ConferenceDay, file: DayFil
             row = row or ConferenceMeeting(day_id=day.id or 0, key=conference.key, **values)
             await _keep_meeting(session, row, values, conference, people)
     return count
+
+
+def _with_wishes(conference: Conference, row: ConferenceMeeting | None) -> Conference:
+    """What the family itself has asked for stays, unless the file says otherwise."""
+    if row is None:
+        return conference
+    needs = [*conference.needs, *(need for need in row.needs if need not in conference.needs)]
+    asked = row.asked if conference.interpreter is None else conference.interpreter
+    return conference.model_copy(update={"interpreter": asked, "needs": needs})
 
 
 async def _keep_meeting(
@@ -305,7 +339,7 @@ def _together(guardians: list[tuple[str, str]], separate: bool) -> list[list[tup
 async def _ids(session: AsyncSession) -> tuple[dict[str, int], dict[str, int]]:
     people = await session.scalars(select(Person).where(col(Person.external_id).is_not(None)))
     students = await session.scalars(select(Student))
-    return {p.external_id or "": p.id or 0 for p in people}, {s.external_id: s.id or 0 for s in students}
+    return {p.external_id or "": p.merged_into or p.id or 0 for p in people}, {s.external_id: s.id or 0 for s in students}
 
 
 def _moment(file: DayFile, minutes: int, zone: ZoneInfo) -> datetime:

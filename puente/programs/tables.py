@@ -1,0 +1,8 @@
+"""What every table that a school opens in a spreadsheet has in common."""
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def safe_cell(cell: str) -> str:
+    """A cell as text: what a spreadsheet would take for a formula has a ' before it."""
+    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
