@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col
 
 from puente.bot import staff
-from puente.messaging import composing, digests, metrics, outbox, phones, repair, rights, scheduling
+from puente.messaging import composing, digests, metrics, office_hours, outbox, phones, posting, repair, rights, scheduling
 from puente.messaging.channels.base import Channel
 from puente.messaging.channels.handset import Handset
 from puente.messaging.channels.twilio import TwilioSms
@@ -36,12 +36,16 @@ from puente.messaging.conversations import Program
 from puente.messaging.dispatch import Dispatcher
 from puente.messaging.mail import Mailer
 from puente.messaging.policy import URGENT
+from puente.messaging.posting import Poster
 from puente.messaging.school import CRISIS_LIFELINE, EMERGENCY, POISON_HELP, School
 from puente.messaging.senders import NO_LIMIT, PER_CHAT, Pace, rate_of
 from puente.models import Delivery, HubError, Message, MessageState, Schedule, TelegramUpdate, database
 from puente.models.database import Sessions
 from puente.models.deliveries import SAVED
 from puente.programs import attendance, columns
+from puente.programs.conferences import answering, booking, chasing, reminding, telling
+from puente.programs.events import answering as events
+from puente.programs.events import reminding as event_reminders
 from puente.programs.progress import rhythm
 from puente.programs.progress.scale import read_scale
 from puente.settings import BadSettings, Settings, read_settings
@@ -50,6 +54,8 @@ from puente.translations.engine import Engine
 from puente.translations.phrases import Phrases
 from puente.translations.translator import Translator
 from puente.translations.words import Words
+from puente.web.bookings import bookings_routes
+from puente.web.forms import forms_routes
 from puente.web.pages import pages_routes
 from puente.web.site import open_site
 from puente.web.staff import open_pages
@@ -62,7 +68,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 # How often each tick comes round, in seconds. Each is skipped while its last run is still going.
-EVERY = {"fire": 5.0, "listen": 0.5, "look_after": 600.0, "bundle": 30.0, "release": 1.0, "stray": 60.0}
+EVERY = {"fire": 5.0, "post": 5.0, "listen": 0.5, "hours": 10.0, "look_after": 600.0, "bundle": 30.0, "release": 1.0, "stray": 60.0}
 EVERY_LINE = 0.5
 
 # Where there is no clock, what no hour waits for is looked at so often: it reads the whole roster.
@@ -97,6 +103,10 @@ class Hub:
         return paces_of(self.settings, self.channels)
 
     @property
+    def poster(self) -> Poster:
+        return Poster(self.sessions, self.now, private=self.settings.post_to_private)
+
+    @property
     def public_url(self) -> str | None:
         return self.settings.public_url
 
@@ -119,13 +129,22 @@ class Hub:
         handled = await self.listening.handle_pending()
         return handled + await staff.show_previews(self.sessions, self.translator, self.paces, self.school, self.now())
 
+    async def hours(self) -> int:
+        return await office_hours.tell(self.sessions, self.settings.timezone, self.now())
+
     async def look_after(self) -> int:
-        """What no hour waits for: the weekly texts about progress, students who are of age, numbers to ask about."""
+        """What no hour waits for: the weekly texts about progress, reminders of conferences, students who are of age, numbers to
+        ask about."""
         zone, at = self.settings.timezone, self.now()
         done = await rhythm.write_weekly(self.sessions, read_scale(self.levels_file), zone, at)
         done += await rhythm.nudge(self.sessions, zone, at)
         done += await attendance.reach_out(self.sessions, at, zone, self.attendance_rules)
         done += await columns.warn_of_drought(self.sessions, self.school, at)
+        done += await reminding.remind_due(self.sessions, zone, at)
+        done += await event_reminders.remind_due(self.sessions, self.school, at)
+        done += await chasing.chase_due(self.sessions, zone, at)
+        done += await telling.tell_due(self.sessions, zone, at)
+        done += await booking.serve_waitlists(self.sessions, zone, at)
         done += await rights.come_of_age(self.sessions, zone, at)
         return done + await repair.ask_due(self.sessions, zone, at)
 
@@ -138,16 +157,20 @@ class Hub:
     async def dispatch(self) -> int:
         return await self.dispatcher.drain()
 
+    async def post(self) -> int:
+        """Tell the district's own systems what happened."""
+        return await posting.collect(self.sessions, self.now()) + await self.poster.drain()
+
     async def stray(self) -> int:
         return await self.dispatcher.give_up_strays()
 
     async def tick(self) -> int:
         """Do everything that is due now. Returns how much that was."""
-        done = await self.fire() + await self.listen()
+        done = await self.fire() + await self.listen() + await self.hours()
         if self.looked_after is None or abs(self.now() - self.looked_after) >= LOOK_AFTER:
             self.looked_after = self.now()
             done += await self.look_after()
-        return done + await self.bundle() + await self.release() + await self.dispatch()
+        return done + await self.bundle() + await self.release() + await self.dispatch() + await self.post()
 
     async def busy(self) -> bool:
         """Is anything due, in flight, or about to be tried again?"""
@@ -223,13 +246,17 @@ class Hub:
 
     def site(self) -> FastAPI:
         """The web side, with the webhooks of the vendors that are set up."""
-        routers = [pages_routes(self.sessions, self.school, self.translator)]
+        routers = [
+            pages_routes(self.sessions, self.school, self.translator),
+            bookings_routes(self.sessions, self.school, self.translator, self.now, self.public_url),
+            forms_routes(self.sessions, self.school, self.translator, self.now),
+        ]
         if self.settings.twilio_auth_token:
             token = self.settings.twilio_auth_token.get_secret_value()
             routers.append(
                 twilio_routes(
-                    self.sessions, token, self.public_url, programs_of(self.school), self.now, senders=self.channels,
-                    urgent_sender=self.settings.urgent_sender, translator=self.translator,
+                    self.sessions, token, self.public_url, programs_of(self.school, self.public_url), self.now,
+                    senders=self.channels, urgent_sender=self.settings.urgent_sender, translator=self.translator,
                 )
             )  # fmt: skip
         if self.listening:
@@ -242,6 +269,7 @@ class Hub:
         return Desk(
             self.sessions, self.school, self.translator, self.now, self.paces, self.public_url, self.settings.segment_price,
             _mailer(self.settings), self.attendance_rules, self.levels_file,
+            invite=self.listening.link if self.listening else None,
         )  # fmt: skip
 
     async def serve(self, host: str, port: int) -> None:
@@ -363,13 +391,13 @@ def _open_channels(
         raise BadSettings(str(error)) from None
     channels["telegram"] = TelegramChat(bot)
     school = _school(settings)
-    handlers = families.open_dispatcher(programs_of(school), school, translator, channels)
+    handlers = families.open_dispatcher(programs_of(school, settings.public_url), school, translator, channels)
     return channels, Listening(sessions, bot, handlers, now)
 
 
-def programs_of(school: School) -> Sequence[Program]:
+def programs_of(school: School, public_url: str | None = None) -> Sequence[Program]:
     """What may claim an answer, in the order in which they are asked."""
-    return (staff.Writing(school),)
+    return (staff.Writing(school), answering.Answers(school.timezone, public_url), events.Answering(school))
 
 
 def _open_sms(settings: Settings, sender: str) -> TwilioSms:

@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     mail_plain: bool = False
 
     public_url: str | None = None
+    # Whether the district's own systems, which are told what happens, may be in the school's own network.
+    post_to_private: bool = False
     # Who gives it as a bearer token may read /metrics from another machine, or through a reverse proxy.
     metrics_token: SecretStr | None = None
     school_name: str = ""

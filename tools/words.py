@@ -1,12 +1,13 @@
 """The pages' own words: `python -m tools.words` finds every phrase of the staff's pages and puts it into their catalogues.
 
-    templates (t, n) and Python (_) → puente/web/words/puente.pot → es.po and the others, with what is said so far
+    templates (t, n), Python (_) and what errors say → puente/web/words/puente.pot → es.po and the others, with what is said so far
 
 `--say FILE.json` adds translations: {"es": {"Inbox": "Mensajes recibidos"}}; of a phrase that counts, a list of its forms. Each is
 marked as a draft until a speaker has approved it. `--missing es` lists what nobody has said yet, as such a file to fill in.
 """
 
 import argparse
+import ast
 import fcntl
 import json
 from collections.abc import Iterator
@@ -51,7 +52,20 @@ def found() -> Catalog:
     phrases = extract_from_dir(WEB, METHODS, OPTIONS, KEYWORDS, strip_comment_tags=True)
     for _file, _line, phrase, _comments, _context in sorted(phrases, key=lambda one: (one[0], one[1])):
         template.add(phrase)
+    for reason in reasons():
+        template.add(reason)
     return template
+
+
+def reasons() -> Iterator[str]:
+    """What stands in the way, as pages say it: the docstring of each error that a person may be shown."""
+    for file in sorted(
+        file for package in ("messaging", "programs", "translations", "web") for file in (WEB.parent / package).rglob("*.py")
+    ):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            errors = {base.id for base in node.bases if isinstance(base, ast.Name)} if isinstance(node, ast.ClassDef) else set()
+            if isinstance(node, ast.ClassDef) and "HubError" in errors and (said := ast.get_docstring(node)):
+                yield " ".join(said.split())
 
 
 def brought_up(template: Catalog, language: str, said: dict[str, Any]) -> Catalog:

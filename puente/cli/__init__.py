@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from puente.app import Hub
-from puente.cli import attendance, columns, conferences, families, progress, users, words
+from puente.cli import attendance, columns, conferences, events, families, progress, users, words
 from puente.cli.shell import (
     LARGEST_NUMBER,
     AsJson,
@@ -67,6 +67,7 @@ app.add_typer(families.families_app)
 app.add_typer(attendance.attendance_app, name="attendance")
 app.add_typer(progress.progress_app, name="progress")
 app.add_typer(conferences.conferences_app, name="conferences")
+app.add_typer(events.events_app, name="events")
 
 # These follow other rules, and the hub's own sentences even reach who has asked us to stop.
 NOT_FOR_PEOPLE = (Kind.reply, Kind.system, Kind.digest, Kind.contact)

@@ -10,14 +10,16 @@ interpreter  no student: the conferences at which they interpret
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, exists, false, or_, select, true
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, exists, false, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from puente.messaging import accounts, audiences
 from puente.messaging.audiences import Audience
 from puente.models import (
     Account,
+    Contact,
     Delivery,
     Group,
     GroupStaff,
@@ -74,13 +76,15 @@ async def reader_of(session: AsyncSession, account: Account, person: Person) -> 
     )  # fmt: skip
 
 
-def is_seen(reader: Reader, student: ColumnElement[int]) -> ColumnElement[bool]:
+def is_seen(reader: Reader, student: SQLColumnExpression) -> ColumnElement[bool]:
     """Whether a student is one of those whom somebody may see."""
     if reader.sees_all:
         return true()
     seen: list[ColumnElement[bool]] = [false()]
     if reader.sees_school:
-        seen.append(student.in_(select(col(Student.id)).where(col(Student.school) == reader.school)))
+        # Looked up for each that is asked about: a list of all students of a school would cost each page as much.
+        ours = aliased(Student)
+        seen.append(exists().where(col(ours.id) == student, col(ours.school) == reader.school))
     if reader.has(Role.teacher):
         theirs = select(col(Membership.student_id)).join(GroupStaff, col(GroupStaff.group_id) == col(Membership.group_id))
         seen.append(student.in_(theirs.where(col(GroupStaff.person_id) == reader.person_id)))
@@ -97,6 +101,11 @@ def guardians(reader: Reader) -> Select:
     return select(col(Guardianship.guardian_id)).where(is_seen(reader, col(Guardianship.student_id)))
 
 
+def is_guardian_seen(reader: Reader, person: SQLColumnExpression) -> ColumnElement[bool]:
+    """Whether somebody is one of those guardians: `guardians`, asked about one after the other."""
+    return exists().where(col(Guardianship.guardian_id) == person, is_seen(reader, col(Guardianship.student_id)))
+
+
 def groups(reader: Reader) -> Select[Group]:
     """SELECT of the groups that somebody may write to: their own, and for the office all that have students of theirs."""
     query = select(Group).order_by(col(Group.name))
@@ -106,8 +115,8 @@ def groups(reader: Reader) -> Select[Group]:
         col(Group.id).in_(select(col(GroupStaff.group_id)).where(col(GroupStaff.person_id) == reader.person_id))
     ]
     if reader.sees_school:
-        of_school = select(col(Membership.group_id)).join(Student, col(Student.id) == col(Membership.student_id))
-        seen.append(col(Group.id).in_(of_school.where(col(Student.school) == reader.school)))
+        theirs = (col(Student.id) == col(Membership.student_id), col(Student.school) == reader.school)
+        seen.append(exists().where(col(Membership.group_id) == col(Group.id), *theirs))
     return query.where(or_(*seen))
 
 
@@ -115,18 +124,25 @@ def is_message_seen(reader: Reader) -> ColumnElement[bool]:
     """Whether a message is one that somebody may see: their own, one to them, and for the office what concerns their school."""
     if reader.sees_all:
         return true()
+    answered = aliased(Message)
     seen: list[ColumnElement[bool]] = [
         col(Message.author_id) == reader.person_id,
-        exists().where(col(Delivery.message_id) == col(Message.id), col(Delivery.person_id) == reader.person_id),
+        # By their contacts: a message's deliveries are found by them, and not all of a broadcast's looked through.
+        exists().where(col(Delivery.message_id) == col(Message.id), col(Delivery.contact_id).in_(_contacts(reader))),
+        # Also where nothing could be delivered to them: they may read it on the page alone.
+        exists().where(col(answered.id) == col(Message.reply_to), col(answered.author_id) == reader.person_id),
     ]
     if reader.sees_school:
-        theirs = guardians(reader)
         seen += [
-            exists().where(col(Delivery.message_id) == col(Message.id), col(Delivery.person_id).in_(theirs)),
-            col(Message.author_id).in_(theirs),
-            col(Message.student_id).in_(students(reader)),
+            exists().where(col(Delivery.message_id) == col(Message.id), is_guardian_seen(reader, col(Delivery.person_id))),
+            is_guardian_seen(reader, col(Message.author_id)),
+            and_(col(Message.student_id).is_not(None), is_seen(reader, col(Message.student_id))),
         ]
     return or_(*seen)
+
+
+def _contacts(reader: Reader) -> Select:
+    return select(col(Contact.id)).where(col(Contact.person_id) == reader.person_id)
 
 
 async def sees_student(session: AsyncSession, reader: Reader, student_id: int) -> bool:

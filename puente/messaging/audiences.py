@@ -293,7 +293,7 @@ def _students_of(term: str) -> Select:
             return select(col(Student.id)).where(col(Student.external_id) == student)
 
 
-def is_student_in(term: str, student: ColumnElement[int]) -> ColumnElement[bool]:
+def is_student_in(term: str, student: SQLColumnExpression) -> ColumnElement[bool]:
     """Whether a student is one whom a term means: each is, where that is the whole school."""
     return true() if term == "school" else student.in_(_students_of(term))
 
@@ -302,15 +302,20 @@ def persons_of(term: str) -> Select:
     """SELECT of the person ids that a term means."""
     match term.partition(":"):
         case ("guardian", _, value):
-            return select(col(Person.id)).where(col(Person.external_id) == value)
+            return select(_whoever_it_is()).where(col(Person.external_id) == value)
         case ("staff", _, value):
-            return select(col(Person.id)).where(col(Person.external_id) == f"staff:{value}")
+            return select(_whoever_it_is()).where(col(Person.external_id) == f"staff:{value}")
         case ("role", _, value):
             return select(col(PersonRole.person_id)).where(col(PersonRole.role) == value)
         case ("person", _, value):
-            return select(col(Person.id)).where(col(Person.id) == _number(value))
+            return select(_whoever_it_is()).where(col(Person.id) == _number(value))
         case (_, _, value):
             return select(col(Contact.person_id)).where(col(Contact.id) == _number(value))
+
+
+def _whoever_it_is() -> ColumnElement[int]:
+    """A person, or the one into whom they were merged."""
+    return func.coalesce(col(Person.merged_into), col(Person.id))
 
 
 def _number(value: str) -> int:

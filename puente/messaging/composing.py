@@ -253,8 +253,8 @@ async def _settle(
     rendering.waits, rendering.approved_by, rendering.made_at = False, by, at
     await session.flush()
     assert message.id is not None
-    key = _translate_key(message.id, rendering.language)
-    await session.execute(update(Task).where(col(Task.key) == key, col(Task.done_at).is_(None)).values(done_at=at))
+    key = translate_key(message.id, rendering.language)
+    await session.execute(update(Task).where(col(Task.key) == key, col(Task.done_at).is_(None)).values(done_at=at, done_by=by))
     # What a family wrote is theirs: it is not kept to be said again.
     if message.kind is not Kind.reply and message.language != UNKNOWN:
         pairs = memory.pairs(message.text, text, message.language, rendering.language)
@@ -499,7 +499,7 @@ async def _release(
     for rendering in unsure:
         if reason := _why_a_person(rendering, policy):
             task = Task(
-                key=_translate_key(message_id, rendering.language), kind=TaskKind.translation, reason=outbox.short(reason) or "",
+                key=translate_key(message_id, rendering.language), kind=TaskKind.translation, reason=outbox.short(reason) or "",
                 message_id=message_id, language=rendering.language, created_at=at,
             )  # fmt: skip
             await database.add_once(session, task)
@@ -540,5 +540,5 @@ def _why_a_person(rendering: Rendering, policy: Policy) -> str:
     return f"{TO_CHECK} {reasons}".strip() if policy.review is Review.after and rendering.made_by is MadeBy.machine else ""
 
 
-def _translate_key(message_id: int, language: str) -> str:
+def translate_key(message_id: int, language: str) -> str:
     return f"translate:{message_id}:{language}"

@@ -75,6 +75,8 @@ STOP_WORD = {
 START_WORD = "START"
 
 ASKED_TO_STOP = "This contact asked us to stop."
+# A line of the ledger: somebody at the school keeps this contact, whatever the roster says of it.
+KEPT = "kept"
 
 
 def folded(text: str) -> str:
@@ -110,9 +112,7 @@ async def obey(session: AsyncSession, wish: Wish, contacts: Sequence[Contact], h
     if wish == "stop":
         await _stop(session, ids, scopes, by=said, source=heard.origin, at=heard.at)
     elif wish == "start":
-        opened: dict[str, None] = {COLUMNS[scope]: None for scope in scopes}
-        await session.execute(update(Contact).where(database.in_order(col(Contact.id), col(Contact.id).in_(ids))).values(opened))
-        _enter(session, ids, "granted", scopes, said, heard.origin, heard.at)
+        await _start(session, ids, scopes, by=said, source=heard.origin, at=heard.at)
     log.info("consent.changed", wish=wish, contacts=len(ids))
 
 
@@ -121,6 +121,24 @@ async def stop_at_carrier(
 ) -> None:
     """The carrier says that the number has opted out of one of our lines: of the one for emergencies where `urgent`."""
     await _stop(session, contact_ids, ("urgent",) if urgent else ("outreach",), by=by, source=source, at=at)
+
+
+async def note(
+    session: AsyncSession, contact_ids: Sequence[int], change: Literal["stopped", "granted"], scopes: Sequence[Scope], by: str,
+    source: str, at: datetime,
+) -> None:  # fmt: skip
+    """Somebody at the school was told: by mouth, by telephone, on a form. `source` says how, and `by` who wrote it down."""
+    do = _stop if change == "stopped" else _start
+    await do(session, contact_ids, scopes, by=by, source=source, at=at)
+
+
+async def _start(
+    session: AsyncSession, contact_ids: Sequence[int], scopes: Sequence[Scope], *, by: str, source: str, at: datetime
+) -> None:
+    opened: dict[str, None] = {COLUMNS[scope]: None for scope in scopes}
+    theirs = database.in_order(col(Contact.id), col(Contact.id).in_(contact_ids))
+    await session.execute(update(Contact).where(theirs).values(opened))
+    _enter(session, contact_ids, "granted", scopes, by, source, at)
 
 
 async def _stop(

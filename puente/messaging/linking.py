@@ -30,7 +30,7 @@ async def find_person(session: AsyncSession, external_id: str) -> Person:
     )
     if person is None:
         raise NoSuchPerson(NoSuchPerson.__doc__)
-    return person
+    return await session.get_one(Person, person.merged_into) if person.merged_into else person
 
 
 async def find_student(session: AsyncSession, external_id: str) -> Student:

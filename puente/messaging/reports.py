@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -62,7 +62,7 @@ async def report(session: AsyncSession, message_id: int) -> MessageReport:
     message = await session.get(Message, message_id)
     if message is None:
         raise NoSuchMessage(NoSuchMessage.__doc__)
-    became = _became(message_id).subquery()
+    became = what_became(message_id).subquery()
     key = (became.c.language, became.c.channel, became.c.state)
     sums = (func.count(), func.sum(became.c.parts), func.count(became.c.digest_id))
     rows = (await session.execute(select(*key, *sums).group_by(*key).order_by(*key))).all()
@@ -95,8 +95,11 @@ def _add(counts: dict[str, int], state: str, count: int) -> None:
     counts[state] = counts.get(state, 0) + count
 
 
-def _became(message_id: int) -> Select:
-    """SELECT of a message's deliveries and what became of each. Of one that was said in a digest, what became of that."""
+def what_became(message_id: int, *where: ColumnElement[bool]) -> Select:
+    """SELECT of a message's deliveries and what became of each. Of one that was said in a digest, what became of that.
+
+    `where` narrows the deliveries themselves.
+    """
     digest, tried = aliased(Delivery), aliased(Delivery)
     # The digest may have been tried on one of the family's contacts after the other.
     last = select(func.max(col(tried.id))).where(
@@ -114,12 +117,12 @@ def _became(message_id: int) -> Select:
             case((col(digest.id).is_(None), col(Delivery.reason)), else_=col(digest.reason)).label("reason"),
         )
         .outerjoin(digest, col(digest.id) == last.correlate(Delivery).scalar_subquery())
-        .where(col(Delivery.message_id) == message_id)
+        .where(col(Delivery.message_id) == message_id, *where)
     )
 
 
 async def _failures(session: AsyncSession, message_id: int) -> list[Failure]:
-    became = _became(message_id).subquery()
+    became = what_became(message_id).subquery()
     rows = await session.execute(
         select(col(Person.name), became.c.language, became.c.channel, became.c.reason)
         .join(Person, col(Person.id) == became.c.person_id)

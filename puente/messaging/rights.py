@@ -35,6 +35,7 @@ from puente.models.database import Sessions
 
 log = structlog.get_logger()
 
+LEAST_FIRST = (Rights.none, Rights.logistics, Rights.records)
 ADULT = 18
 OWN = "student:"  # the external id of a student who hears for themselves is this and the student's own
 SELF = "self"
@@ -96,6 +97,11 @@ async def change(session: AsyncSession, student_id: str, guardian_id: str, right
     )
     if link is None:
         raise NoSuchLink(NoSuchLink.__doc__)
+    return await change_link(session, link, rights, note)
+
+
+async def change_link(session: AsyncSession, link: Guardianship, rights: Rights, note: str) -> int:
+    """The same, for a link that is at hand."""
     link.rights, link.order_note = rights, note
     await session.flush()
     log.info("rights.changed", student=link.student_id, guardian=link.guardian_id, rights=rights.value)

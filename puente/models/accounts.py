@@ -67,7 +67,10 @@ class SignInAttempt(SQLModel, table=True):
 
 
 class ApiToken(SQLModel, table=True):
-    """A program of the district's that may ask in somebody's name, with their roles and no more. `read_only` may change nothing."""
+    """A program of the district's that may ask in somebody's name, with their roles and no more. `read_only` may change nothing.
+
+    `calls` are those since `counted_from`, which begins anew with each minute.
+    """
 
     __tablename__ = "api_token"  # pyright: ignore[reportAssignmentType]
 
@@ -76,6 +79,8 @@ class ApiToken(SQLModel, table=True):
     name: str = Field(max_length=255)
     digest: str = Field(unique=True, max_length=64)
     read_only: bool = True
+    calls: int = 0
+    counted_from: datetime | None = moment(nullable=True)
     made_at: datetime = moment()
     used_at: datetime | None = moment(nullable=True)
     expires_at: datetime | None = moment(nullable=True)
@@ -83,14 +88,15 @@ class ApiToken(SQLModel, table=True):
 
 
 class Subscription(SQLModel, table=True):
-    """A system of the district's that is told when something happens. `secret` signs what we post; `events` are those it wants."""
+    """A system of the district's that is told when something happens. `secret` signs what we post; `events` are those it wants,
+    `looked_at` until when they were collected."""
 
     id: int | None = Field(default=None, primary_key=True)
     account_id: int = Field(foreign_key="account.id")
     url: str = Field(max_length=2000)
     secret: str = Field(max_length=255)
     events: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
-    last_id: int = 0
+    looked_at: datetime = moment()
     made_at: datetime = moment()
     ended_at: datetime | None = moment(nullable=True)
 
@@ -134,24 +140,26 @@ class SavedText(SQLModel, table=True):
 
 
 class ThreadMark(SQLModel, table=True):
-    """How far a member of staff has read a guardian's thread."""
+    """How far a member of staff has read a guardian's thread, and up to which message it no longer waits for them."""
 
     __tablename__ = "thread_mark"  # pyright: ignore[reportAssignmentType]
 
     person_id: int = Field(foreign_key="person.id", primary_key=True)
-    guardian_id: int = Field(foreign_key="person.id", primary_key=True)
+    guardian_id: int = Field(foreign_key="person.id", primary_key=True, index=True)
     read_to: int = 0
+    done_to: int = 0
 
 
 class ThreadTurn(SQLModel, table=True):
-    """Whose turn a guardian's thread is, where it was handed over, and up to which message it is done."""
+    """A guardian's thread that was handed over to a colleague, from one message on, and up to the one with which it was done."""
 
     __tablename__ = "thread_turn"  # pyright: ignore[reportAssignmentType]
 
     guardian_id: int = Field(foreign_key="person.id", primary_key=True)
-    owner_id: int | None = Field(default=None, foreign_key="person.id")
-    done_to: int = 0
-    changed_by: int | None = Field(default=None, foreign_key="person.id")
+    owner_id: int = Field(foreign_key="person.id", primary_key=True, index=True)
+    from_message: int = Field(foreign_key="message.id")
+    to_message: int | None = Field(default=None, foreign_key="message.id")
+    changed_by: int = Field(foreign_key="person.id")
     changed_at: datetime = moment()
 
 

@@ -13,7 +13,6 @@ from puente.models.base import choice, moment
 class EventState(enum.StrEnum):
     draft = "draft"  # read from its file, and nobody was asked yet
     open = "open"
-    closed = "closed"  # nobody more is taken, and nothing is drawn yet
     drawn = "drawn"  # it is settled who has a place
     cancelled = "cancelled"
 

@@ -30,7 +30,9 @@ class Person(SQLModel, table=True):
     """Someone who writes or reads. `external_id` is the roster's own key; `language` is a BCP 47 tag.
 
     `timezone` is where they live, as a name of the IANA database, where the school has said so. `chose_language_at` is when they
-    chose their language themselves: no roster changes it then.
+    chose their language themselves, or told somebody at the school: no roster changes it then. `folded` is the name as it is
+    searched for (messaging/finding.py), None until it is looked for, and again when the name changes. `merged_into` is who this
+    person turned out to be: what a roster or a text says of them is meant for that person (messaging/merging.py).
     """
 
     id: int | None = Field(default=None, primary_key=True)
@@ -39,6 +41,8 @@ class Person(SQLModel, table=True):
     language: str = Field(max_length=35)
     timezone: str | None = Field(default=None, max_length=64)
     chose_language_at: datetime | None = moment(nullable=True)
+    folded: str | None = Field(default=None, max_length=511, index=True)
+    merged_into: int | None = Field(default=None, foreign_key="person.id")
 
 
 class PersonRole(SQLModel, table=True):
@@ -100,7 +104,8 @@ class ConsentEntry(SQLModel, table=True):
 class Student(SQLModel, table=True):
     """Whom a message is about. `school` is the name of their school, where the hub serves several.
 
-    `of_age_at` is when the hub noticed that they are 18, and that their parents' rights are theirs (messaging/coming_of_age.py).
+    `of_age_at` is when the hub noticed that they are 18, and that their parents' rights are theirs (messaging/rights.py). `folded`
+    is like a person's.
     """
 
     id: int | None = Field(default=None, primary_key=True)
@@ -110,6 +115,7 @@ class Student(SQLModel, table=True):
     school: str = Field(default="", max_length=255)
     birth_date: date | None = Field(default=None)
     of_age_at: datetime | None = moment(nullable=True)
+    folded: str | None = Field(default=None, max_length=511, index=True)
 
 
 class Guardianship(SQLModel, table=True):

@@ -18,7 +18,7 @@ from sqlmodel import SQLModel, col
 
 from puente.messaging import consent, rights
 from puente.messaging.hours import zone_of_number
-from puente.messaging.roster.rows import STAFF, GuardianRow, Roster, StaffRow, StudentRow
+from puente.messaging.roster.rows import STAFF, GuardianRow, LinkRow, Roster, StaffRow, StudentRow
 from puente.models import Message, Task, TaskKind, database
 from puente.models.people import (
     ConsentEntry,
@@ -106,7 +106,7 @@ async def enrol(session: AsyncSession, roster: Roster, at: datetime) -> Changes:
     A number the family has stopped is never started again, and one they have verified is never taken away.
     """
     changes = Changes()
-    await _wait_for_other_imports(session)
+    await wait_for_other_imports(session)
     group_ids = await _enrol_groups(session, roster, changes.groups)
     student_ids = await _enrol_students(session, roster.students, group_ids, changes.students)
     guardian_ids = await _enrol_guardians(session, roster.guardians, changes.guardians)
@@ -146,7 +146,7 @@ def _is_former(contact: KnownContact, number: str | None, of_staff: bool) -> boo
     return given and contact.address != number and (of_staff or not contact.verified)
 
 
-async def _wait_for_other_imports(session: AsyncSession) -> None:
+async def wait_for_other_imports(session: AsyncSession) -> None:
     # Two imports at once would both add the same student. SQLite lets one transaction write at a time by itself.
     if session.get_bind().dialect.name == "postgresql":
         await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": IMPORT_LOCK})
@@ -188,8 +188,8 @@ async def _enrol_students(session: AsyncSession, rows: list[StudentRow], group_i
 
 async def _enrol_guardians(session: AsyncSession, rows: list[GuardianRow], count: Count) -> Ids:
     ids, known, steps = await _enrol_persons(session, {row.id: row for row in rows})
-    roles = await _roles(session, [before["id"] for before in known.values()])
-    lacking = [ids[row.id] for row in rows if Role.guardian not in roles.get(ids[row.id], ())]
+    roles = await _roles(session, [ids[key] for key in known])
+    lacking = list(dict.fromkeys(ids[row.id] for row in rows if Role.guardian not in roles.get(ids[row.id], ())))
     await _insert_all(session, PersonRole, [{"person_id": person_id, "role": Role.guardian} for person_id in lacking])
     promoted = set(lacking)
     for row in rows:
@@ -215,15 +215,17 @@ def _without_prefix(by_key: dict[str, T]) -> dict[str, T]:
 async def _enrol_persons(session: AsyncSession, rows: Mapping[str, GuardianRow | StaffRow]) -> tuple[Ids, dict, dict]:
     """Persons by external id: their ids, those who were known before, and what changed in them.
 
-    The language that somebody has chosen themselves is not the roster's to change.
+    The language that somebody has chosen themselves is not the roster's to change. What it says of somebody who was merged into
+    another is meant for that other, whose own row alone says how they are called.
     """
-    known = await _known(session, Person, list(rows), "name", "language", "timezone", "chose_language_at")
+    known = await _known(session, Person, list(rows), "name", "language", "timezone", "chose_language_at", "merged_into")
     new = [
         {"external_id": key, "name": row.name, "language": row.language or "en", "timezone": row.timezone}
         for key, row in rows.items()
         if key not in known
     ]
-    ids = {key: before["id"] for key, before in known.items()} | await _insert(session, Person, "external_id", new)
+    ids = {key: before["merged_into"] or before["id"] for key, before in known.items()}
+    ids |= await _insert(session, Person, "external_id", new)
     steps = {
         key: _difference(
             known[key],
@@ -232,7 +234,7 @@ async def _enrol_persons(session: AsyncSession, rows: Mapping[str, GuardianRow |
             timezone=row.timezone,
         )
         for key, row in rows.items()
-        if key in known
+        if key in known and not known[key]["merged_into"]
     }
     await _update(session, Person, [{"id": ids[key], **step} for key, step in steps.items() if step])
     return ids, known, steps
@@ -244,8 +246,7 @@ async def _enrol_links(session: AsyncSession, roster: Roster, student_ids: Ids, 
         query = select(Guardianship.__table__).where(col(Guardianship.student_id).in_(some))  # type: ignore[attr-defined]
         known |= {(row["student_id"], row["guardian_id"]): dict(row) for row in (await session.execute(query)).mappings()}
     new, updates, kept = [], [], 0
-    for link in roster.links:
-        pair = student_ids[link.student_id], guardian_ids[link.guardian_id]
+    for pair, link in _by_pair(roster.links, student_ids, guardian_ids).items():
         before = known.pop(pair, None)
         step = {}
         if before:
@@ -272,24 +273,36 @@ async def _enrol_links(session: AsyncSession, roster: Roster, student_ids: Ids, 
         )
 
 
+def _by_pair(links: Sequence[LinkRow], student_ids: Ids, guardian_ids: Ids) -> dict[tuple[int, int], LinkRow]:
+    """The links by whom they join. Of two that became one because their guardians did, the one with the fewer rights counts."""
+    found: dict[tuple[int, int], LinkRow] = {}
+    for link in links:
+        pair = student_ids[link.student_id], guardian_ids[link.guardian_id]
+        other = found.get(pair, link)
+        found[pair] = other if _gives_more(other.rights or Rights.records, link.rights or Rights.records) else link
+    return found
+
+
 def _gives_more(before: Rights, wanted: Rights | None) -> bool:
     """Whether a guardian would be told more than before. While a note stands beside a link, only a person may do that."""
-    order = (Rights.none, Rights.logistics, Rights.records)
-    return wanted is not None and order.index(wanted) > order.index(before)
+    return wanted is not None and rights.LEAST_FIRST.index(wanted) > rights.LEAST_FIRST.index(before)
 
 
 async def _enrol_contacts(
     session: AsyncSession, rows: Sequence[GuardianRow] | Sequence[StaffRow], person_ids: Ids, at: datetime, changes: Changes
 ) -> None:
     known = await _known_contacts(session, [person_ids[row.id] for row in rows])
-    stopped = await _stopped_numbers(session, [row.mobile for row in rows if row.mobile])
+    stopped = await stopped_numbers(session, [row.mobile for row in rows if row.mobile])
     # A file without a single number was exported without them: it says nothing of anybody's number.
     speaks = any(row.mobile for row in rows)
-    new, updates = [], []
+    new, updates, begun = [], [], set()
     for row in rows if speaks else ():
         of_staff, source = isinstance(row, StaffRow), getattr(row, "source", "")
         steps = contact_steps(known.get(person_ids[row.id], ()), row.mobile, source, of_staff, at)
-        if row.mobile and steps.add_at is not None:
+        # Two rows of the file may mean one person, who has a number once.
+        added = steps.add_at is not None and (person_ids[row.id], row.mobile) not in begun
+        if row.mobile and added:
+            begun.add((person_ids[row.id], row.mobile))
             new.append({
                 "person_id": person_ids[row.id], "channel": "sms", "address": row.mobile, "position": steps.add_at,
                 "timezone": zone_of_number(row.mobile),
@@ -298,12 +311,12 @@ async def _enrol_contacts(
                 "stopped_at": at if row.mobile in stopped else None,
             })  # fmt: skip
         updates += steps.changes
-        changes.contacts.added += steps.add_at is not None
+        changes.contacts.added += added
         changes.contacts.changed += len(steps.changes)
         changes.contacts.unchanged += row.mobile is not None and steps.add_at is None and not steps.changes
     await _write_contacts(session, new, updates, at)
     if rows and not isinstance(rows[0], StaffRow):
-        await _ask_about_shared_numbers(session, [contact["address"] for contact in new], at)
+        await ask_about_shared_numbers(session, [contact["address"] for contact in new], at)
     _say_what_became_of_numbers(new, updates, changes)
 
 
@@ -332,7 +345,7 @@ async def _write_contacts(session: AsyncSession, new: list[dict[str, Any]], upda
     await _insert_all(session, ConsentEntry, ledger)
 
 
-async def _ask_about_shared_numbers(session: AsyncSession, numbers: Sequence[str], at: datetime) -> None:
+async def ask_about_shared_numbers(session: AsyncSession, numbers: Sequence[str], at: datetime) -> None:
     """A number that two guardians have may be one phone in one home, or one of them reads the other's messages: a person asks."""
     for some in _parts(set(numbers)):
         query = (
@@ -389,8 +402,11 @@ async def _known(session: AsyncSession, model: type[SQLModel], keys: Sequence[st
 
 
 async def _known_contacts(session: AsyncSession, person_ids: Sequence[int]) -> dict[int, list[KnownContact]]:
-    # A contact is the roster's where a roster entered it in the consent ledger; `source` holds the school's own words.
-    from_roster = exists().where(col(ConsentEntry.contact_id) == col(Contact.id), col(ConsentEntry.by) == BY_ROSTER)
+    # A contact is the roster's where a roster entered it in the consent ledger, and nobody at the school has said since that they
+    # keep it; `source` holds the school's own words.
+    entered = exists().where(col(ConsentEntry.contact_id) == col(Contact.id), col(ConsentEntry.by) == BY_ROSTER)
+    kept = exists().where(col(ConsentEntry.contact_id) == col(Contact.id), col(ConsentEntry.change) == consent.KEPT)
+    from_roster = entered & ~kept
     found: dict[int, list[KnownContact]] = {}
     for some in _parts(person_ids):
         query = select(Contact.__table__, from_roster.label("from_roster")).where(col(Contact.person_id).in_(some))  # type: ignore[attr-defined]
@@ -410,7 +426,7 @@ async def _known_contacts(session: AsyncSession, person_ids: Sequence[int]) -> d
     return found
 
 
-async def _stopped_numbers(session: AsyncSession, numbers: Sequence[str]) -> set[str]:
+async def stopped_numbers(session: AsyncSession, numbers: Sequence[str]) -> set[str]:
     """Those that somebody has stopped, also before we knew whose they were."""
     stopped: set[str] = set()
     for some in _parts(numbers):

@@ -116,9 +116,11 @@ def upgrade() -> None:
     for name in ("booked_at", "confirmed_at"):
         op.add_column("conference_meeting", sa.Column(name, MOMENT, nullable=True))
     op.add_column("conference_meeting", sa.Column("next_step", sa.Text(), nullable=False, server_default=""))
+    op.add_column("conference_day", sa.Column("packing", sa.JSON(), nullable=False, server_default="{}"))
 
 
 def downgrade() -> None:
+    op.drop_column("conference_day", "packing")
     op.drop_index("ix_conference_meeting_party_id", table_name="conference_meeting")
     for name in ("next_step", "confirmed_at", "booked_at", "party_id"):
         op.drop_column("conference_meeting", name)

@@ -11,19 +11,32 @@ A column is a schedule of the pipe with its texts; when it fires, it writes a me
 
 from puente.programs.columns.drought import warn_of_drought
 from puente.programs.columns.sending import link, opened, plan, planned, preparing
-from puente.programs.columns.shelf import NoSuchColumn, NotWritten, approve, columns, find, keep, remove
-from puente.programs.columns.texts import PHONES, BadColumn, Column, Text, going_out, in_order, library, read_file
+from puente.programs.columns.shelf import (
+    Changed,
+    NoSuchColumn,
+    NotWritten,
+    approvals,
+    approve,
+    columns,
+    find,
+    keep,
+    remove,
+    with_text,
+)
+from puente.programs.columns.texts import PHONES, BadColumn, Column, Text, going_out, in_order, library, own, read_file
 from puente.programs.columns.values import MOST_SEGMENTS, NothingToSay, known, missing, phones, segments
 
 __all__ = [
     "MOST_SEGMENTS",
     "PHONES",
     "BadColumn",
+    "Changed",
     "Column",
     "NoSuchColumn",
     "NotWritten",
     "NothingToSay",
     "Text",
+    "approvals",
     "approve",
     "columns",
     "find",
@@ -35,6 +48,7 @@ __all__ = [
     "link",
     "missing",
     "opened",
+    "own",
     "phones",
     "plan",
     "planned",
@@ -43,4 +57,5 @@ __all__ = [
     "remove",
     "segments",
     "warn_of_drought",
+    "with_text",
 ]  # fmt: skip

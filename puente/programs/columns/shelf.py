@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente.messaging import outbox
-from puente.models import ColumnApproval, HubError, Kind, Schedule, SchoolColumn, database
-from puente.programs.columns.texts import Column, Text, going_out, in_order, library
+from puente.models import ColumnApproval, HubError, Kind, Person, Schedule, SchoolColumn, database
+from puente.programs.columns.texts import Column, Text, going_out, in_order, library, own
 
 log = structlog.get_logger()
 
@@ -21,15 +21,19 @@ class NoSuchColumn(HubError):
     """There is no column of this name or month."""
 
 
+class Changed(HubError):
+    """This text has changed since you opened it. Read it once more."""
+
+
 class NotWritten(HubError):
     """Nobody has written this column in this language."""
 
 
 async def columns(session: AsyncSession) -> list[Column]:
     """Every column as it stands now, in the order of the year: a school's own in the place of the library's of the same name."""
-    own = [_of_school(row) for row in await session.scalars(select(SchoolColumn))]
+    ours = [_of_school(row) for row in await session.scalars(select(SchoolColumn))]
     approved = {(row.name, row.language): row.digest for row in await session.scalars(select(ColumnApproval))}
-    standing = {column.name: column for column in (*library(), *own)}
+    standing = {column.name: column for column in (*library(), *ours)}
     return in_order([_reviewed(column, approved) for column in standing.values()])
 
 
@@ -68,13 +72,41 @@ async def remove(session: AsyncSession, name: str) -> bool:
     return comes_back
 
 
-async def approve(session: AsyncSession, wanted: str, language: str, at: datetime, by: int | None = None) -> str:
-    """A speaker has read a column in this language and found it right, until its text changes. Returns the language's own tag."""
+def with_text(column: Column, language: str, title: str, summary: str, text: str) -> Column:
+    """The school's own copy of a column, with another text in one language: a draft, unless it is the one that the others are made
+    from. Raises BadColumn."""
+    texts = {
+        tag: {"title": one.title, "summary": one.summary, "text": one.text, "draft": one.draft} for tag, one in column.texts.items()
+    }
+    texts[language] = {"title": title, "summary": summary, "text": text, "draft": language != column.language}
+    given = {"name": column.name, "position": column.position, "language": column.language, "texts": texts}
+    return own({**given, "month": column.month})
+
+
+async def approvals(session: AsyncSession, name: str) -> dict[str, tuple[str, datetime]]:
+    """Who has approved a column last in each language, and when, whether or not its text has changed since."""
+    rows = await session.execute(
+        select(ColumnApproval, col(Person.name))
+        .outerjoin(Person, col(Person.id) == col(ColumnApproval.approved_by))
+        .where(col(ColumnApproval.name) == name)
+    )
+    return {row.language: (person or "", row.approved_at) for row, person in rows}
+
+
+async def approve(
+    session: AsyncSession, wanted: str, language: str, at: datetime, by: int | None = None, *, read: str | None = None
+) -> str:
+    """A speaker has read a column in this language and found it right, until its text changes. Returns the language's own tag.
+
+    `read` is the digest of the text that they have read. Raises Changed where it says something else by now.
+    """
     column = await find(session, wanted)
     found = column.in_language(language)
     if found is None:
         raise NotWritten(NotWritten.__doc__)
     tag, text = found
+    if read is not None and read != text.digest:
+        raise Changed(Changed.__doc__)
     row = ColumnApproval(name=column.name, language=tag, digest=text.digest, approved_by=by, approved_at=at)
     await database.put_all(session, [row], ["name", "language"])
     log.info("column.approved", column=column.name, language=tag, by=by)

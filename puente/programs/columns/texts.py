@@ -129,12 +129,13 @@ def read_file(path: Path) -> Column:
         where = f", line {place[0].split()[-1]}" if place else ""
         raise BadColumn(f"{path.name}{where}: this is no TOML file in UTF-8.") from None
     try:
-        return _own(given)
+        return own(given)
     except BadColumn as error:
         raise BadColumn(f"{path.name}: {error}") from None
 
 
-def _own(given: Mapping[str, Any]) -> Column:
+def own(given: Mapping[str, Any]) -> Column:
+    """A school's own column, if what stands in it can be one. Raises BadColumn."""
     if unknown := given.keys() - {"name", "month", "position", "language", "texts"}:
         raise BadColumn(f"a column has no {', '.join(sorted(unknown))}.")
     name, month, position = given.get("name"), given.get("month"), given.get("position", 0)

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Select, delete, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import audiences, composing, linking
+from puente.messaging import audiences, composing, linking, outbox, wording
 from puente.messaging.composing import Draft
 from puente.messaging.policy import POLICIES
 from puente.messaging.school import School
@@ -32,6 +32,7 @@ from puente.models import (
     MessageState,
     Person,
     PersonRole,
+    Rendering,
     Role,
     Student,
     Trend,
@@ -159,27 +160,35 @@ async def write_one(
     author_id: int | None,
     at: datetime,
     subject: str | None = None,
+    language: str = "en",
 ) -> int:
-    """A teacher's own draft about one child: sentences of the bank, or their own. Returns its number."""
+    """A teacher's own draft about one child: sentences of the bank, or their own, in `language`. Returns its number."""
     student = await linking.find_student(session, student_id)
     known = _subject(subject or "")
     fields = {"subject": {"word": known} if known else subject} if subject else {}
     text = "\n".join(sentences)
     origin = f"progress:{student.id}:own:{hashlib.sha256(f'{author_id}{text}{subject}{at:%Y-%m-%d}'.encode()).hexdigest()[:24]}"
     draft = Draft(
-        Kind.progress, text, audiences.only(f"student:{student_id}"), author_id=author_id, fields=fields, student_id=student.id,
-        origin=origin,
+        Kind.progress, text, audiences.only(f"student:{student_id}"), language=language, author_id=author_id, fields=fields,
+        student_id=student.id, origin=origin,
     )  # fmt: skip
     return await composing.write(session, draft, at, state=MessageState.draft)
 
 
-async def drafts(session: AsyncSession, only: Sequence[int] = ()) -> list[Drafted]:
-    """The drafts that wait, with what speaks against each."""
-    query = select(Message, Student).join(Student, col(Student.id) == col(Message.student_id)).where(*_waiting())
+async def drafts(
+    session: AsyncSession,
+    only: Sequence[int] = (),
+    *,
+    seen: ColumnElement[bool] | None = None,
+    after: int = 0,
+    most: int | None = None,
+) -> list[Drafted]:
+    """The drafts that wait, with what speaks against each. `seen` is a condition on Message and Student."""
+    query = waiting(true() if seen is None else seen).add_columns(Student).where(col(Message.id) > after)
     if only:
         query = query.where(col(Message.id).in_(only))
-    rows = (await session.execute(query.order_by(col(Message.id)))).all()
-    names = await _names(session)
+    rows = (await session.execute(query.order_by(col(Message.id)).limit(most))).all()
+    names = await _names(session) if rows else Names(())
     return [
         Drafted(
             message.id or 0, student.external_id, student.name, message.text, tuple(problems(message.text, student, names)),
@@ -187,6 +196,30 @@ async def drafts(session: AsyncSession, only: Sequence[int] = ()) -> list[Drafte
         )
         for message, student in rows
     ]  # fmt: skip
+
+
+def waiting(seen: ColumnElement[bool]) -> Select:
+    """SELECT of the drafts that wait, of those seen."""
+    return select(Message).join(Student, col(Student.id) == col(Message.student_id)).where(*_waiting(), seen)
+
+
+async def edit(session: AsyncSession, message_id: int, text: str) -> None:
+    """A person says it otherwise. Raises NoSuchDraft where it has gone meanwhile, and a HubError for a field that nothing fills."""
+    message = await session.scalar(select(Message).where(col(Message.id) == message_id, *_waiting()).with_for_update())
+    if message is None:
+        raise NoSuchDraft(NoSuchDraft.__doc__)
+    if not text.strip():
+        raise composing.EmptyText(composing.EmptyText.__doc__)
+    wording.check_fields(text, message.fields, has_author=message.author_id is not None)
+    message.text = text.strip()
+    # What was made of the old text is of no use for the new one.
+    await session.execute(delete(Rendering).where(col(Rendering.message_id) == message_id))
+
+
+async def discard(session: AsyncSession, only: Sequence[int]) -> int:
+    """Throw drafts away: the same marks are not drafted again. Returns how many there were; those that are gone change nothing."""
+    gone = update(Message).where(col(Message.id).in_(only), *_waiting()).values(state=MessageState.cancelled)
+    return outbox.changed(await session.execute(gone))
 
 
 async def too_long(

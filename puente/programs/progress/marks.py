@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -30,10 +30,18 @@ class Taken:
 
 
 async def take(
-    session: AsyncSession, book: Gradebook, scale: Scale, at: datetime, on: date, teacher_id: int | None = None
+    session: AsyncSession,
+    book: Gradebook,
+    scale: Scale,
+    at: datetime,
+    on: date,
+    teacher_id: int | None = None,
+    *,
+    seen: ColumnElement[bool] | None = None,
 ) -> Taken:
-    """Take what a file says, as of the day `on` where it names none. A student whom the roster does not have is a problem."""
-    ids = await _student_ids(session, {row.student_id for row in [*book.marks, *book.work]})
+    """Take what a file says, as of the day `on` where it names none. A student whom the roster does not have is a problem, and so
+    is one whom whoever brings the file does not see: `seen` is a condition on Student."""
+    ids = await _student_ids(session, {row.student_id for row in [*book.marks, *book.work]}, true() if seen is None else seen)
     taken = Taken(problems=list(book.problems))
     unknown = [row for row in [*book.marks, *book.work] if row.student_id not in ids]
     taken.problems += [Problem(row.file, row.line, "the roster has no student with this student_id") for row in unknown]
@@ -113,10 +121,10 @@ async def _take_work(session: AsyncSession, rows: dict[tuple[int, str], WorkRow]
     await session.flush()
 
 
-async def _student_ids(session: AsyncSession, external_ids: set[str]) -> dict[str, int]:
+async def _student_ids(session: AsyncSession, external_ids: set[str], seen: ColumnElement[bool]) -> dict[str, int]:
     found: dict[str, int] = {}
     for some in _parts(external_ids):
-        query = select(col(Student.external_id), col(Student.id)).where(col(Student.external_id).in_(some))
+        query = select(col(Student.external_id), col(Student.id)).where(col(Student.external_id).in_(some), seen)
         found |= {external_id: student_id or 0 for external_id, student_id in await session.execute(query)}
     return found
 

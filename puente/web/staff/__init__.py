@@ -11,7 +11,23 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from puente.models import HubError
-from puente.web.staff import account, frame, home, signing_in, statics
+from puente.web.staff import (
+    account,
+    compose,
+    conferences,
+    frame,
+    glossary,
+    home,
+    inbox,
+    messages,
+    people,
+    progress,
+    review,
+    roster,
+    signing_in,
+    statics,
+    tasks,
+)
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
 from puente.web.staff.gate import NotAllowed, NotOurForm, NotSignedIn, NotThere
@@ -29,6 +45,16 @@ def open_pages(desk: Desk) -> FastAPI:
         signing_in.signing_in_routes,
         home.home_routes,
         account.account_routes,
+        compose.compose_routes,
+        messages.messages_routes,
+        inbox.inbox_routes,
+        tasks.tasks_routes,
+        review.review_routes,
+        glossary.glossary_routes,
+        people.people_routes,
+        roster.roster_routes,
+        conferences.conferences_routes,
+        progress.progress_routes,
     ):
         pages.include_router(routes())
     pages.add_exception_handler(NotSignedIn, _sign_in_first)

@@ -1,6 +1,6 @@
 """What the staff's pages stand on: everything that app.py has opened, handed over once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,10 @@ WORDS = Path(__file__).parent.parent / "words"
 
 @dataclass(frozen=True)
 class Desk:
-    """`words` are the phrases of the pages themselves, beside the translator's for families. `address` is that of the hub."""
+    """`words` are the phrases of the pages themselves, beside the translator's for families. `address` is that of the hub.
+
+    `invite` makes the link that carries a token to the school's Telegram bot; there is none where Telegram is not set up.
+    """
 
     sessions: Sessions
     school: School
@@ -31,6 +34,7 @@ class Desk:
     rules: attendance.Rules | None = None
     levels_file: Path | None = None
     words: Phrases = field(default_factory=lambda: Phrases(WORDS))
+    invite: Callable[[str], Awaitable[str]] | None = None
 
     @property
     def is_secure(self) -> bool:

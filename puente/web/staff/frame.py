@@ -190,7 +190,7 @@ def attachment(content: bytes | str, kind: str, name: str) -> Response:
 
 def sentence(error: HubError) -> str:
     """What went wrong, as a person reads it."""
-    return str(error) or (type(error).__doc__ or "")
+    return " ".join((str(error) or type(error).__doc__ or "").split())
 
 
 def language_of(request: Request, desk: Desk) -> str:

@@ -5,11 +5,13 @@ cookie → accounts.find → Reader → the route's roles → the form's key (ag
 
 import hmac
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from puente.messaging import access, accounts
+from puente.messaging import access, accounts, inbox, tasks
 from puente.messaging.access import Reader
 from puente.models import HubError, Role
 from puente.web.staff.desk import Desk
@@ -83,11 +85,19 @@ async def _signed_in(request: Request) -> Reader:
             raise NotSignedIn
         signed_in, account, person = found
         reader = await access.reader_of(session, account, person)
+        request.state.counts = await _counts(session, reader, at)
     if at - signed_in.seen_at > accounts.SEEN_EVERY:
         async with desk.sessions.begin() as session:
             await accounts.note_seen(session, signed_in, at)
     request.state.form_key, request.state.sign_in = signed_in.form_key, signed_in.digest
     return reader
+
+
+async def _counts(session: AsyncSession, reader: Reader, at: datetime) -> dict[str, int]:
+    """The numbers beside the menu: what is new, and what waits for them."""
+    writes = reader.has(Role.teacher, *OFFICE)
+    unread = {"/inbox": await inbox.count_unread(session, reader, at)} if writes else {}
+    return {**unread, "/tasks": await tasks.count(session, reader)}
 
 
 async def _check_form(request: Request) -> None:
