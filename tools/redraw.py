@@ -11,9 +11,10 @@ from collections import Counter
 from functools import cache
 
 
-def possible(kinds, needs, places, columns):
-    """Can so many places meet all needs? `kinds` are (shares, how many people), `columns` the shares of each group. Every way is
-    tried that is not plainly too long: nobody can meet more needs of one group at once than the most that anybody counts for."""
+def plan(kinds, needs, places, columns):
+    """How many of each kind meet all needs within so many places, or None. `kinds` are (shares, how many people), `columns` the
+    shares of each group. Every way is tried that is not plainly too long: somebody meets no more needs of a group at once than the
+    most that anybody counts for in it."""
     left = [[0] * len(needs)]  # how many people count for each share, from a kind on
     for shares, count in reversed(kinds):
         left.append([there + count * (share in shares) for share, there in enumerate(left[-1])])
@@ -23,54 +24,65 @@ def possible(kinds, needs, places, columns):
     @cache
     def go(at, needs, places):
         if any(need > there for need, there in zip(needs, left[at], strict=True)):
-            return False
+            return None
         if any(sum(needs[share] for share in column) > places * most for column, most in zip(columns, widest, strict=True)):
-            return False
+            return None
         if at == len(kinds):
-            return True
+            return ()
         shares, count = kinds[at]
         most = min(count, places, max((needs[share] for share in shares), default=0))
         least = max([0, *(needs[share] - left[at + 1][share] for share in shares)])
-        return any(
-            go(at + 1, tuple(max(0, need - (share in shares) * taken) for share, need in enumerate(needs)), places - taken)
-            for taken in range(most, least - 1, -1)
-        )
+        for taken in range(most, least - 1, -1):
+            after = tuple(max(0, need - (share in shares) * taken) for share, need in enumerate(needs))
+            if (rest := go(at + 1, after, places - taken)) is not None:
+                return (taken, *rest)
+        return None
 
-    return go(0, tuple(needs), places)
+    found = go(0, tuple(needs), places)
+    return None if found is None else Counter({shares: taken for (shares, _), taken in zip(kinds, found, strict=True)})
 
 
 def choose(people, placed, rule):
     """Those of `people`, in the order of their lots, who get the places that `placed` have left."""
-    shares = [{n for n, s in enumerate(rule["shares"]) if s["value"] in values(one[s["group"]])} for one in (*people, *placed)]
-    mine, have = shares[: len(people)], Counter(share for theirs in shares[len(people) :] for share in theirs)
+    counts_for = [
+        tuple(n for n, s in enumerate(rule["shares"]) if s["value"] in values(one[s["group"]])) for one in (*people, *placed)
+    ]
+    mine, have = counts_for[: len(people)], Counter(share for theirs in counts_for[len(people) :] for share in theirs)
     places = min(rule["cap"] - len(placed), len(people))
-
     columns = [{n for n, share in enumerate(rule["shares"]) if share["group"] == group} for group in rule["by"]]
-
     largest = max(columns, key=len, default=set())
 
     def in_turn(kind):
         """What belongs together one after the other, so that each share of the largest group is settled soon."""
         return sorted(largest & set(kind[0])), -len(kind[0]), kind
 
-    def can(sure, behind, left):
-        if left < 0:
-            return False
-        kinds = sorted(Counter(tuple(sorted(theirs)) for theirs in mine[behind:]).items(), key=in_turn)
-        return possible(kinds, [max(0, number - have[share]) for share, number in enumerate(sure)], left, columns)
+    def keeps(sure, behind, left):
+        kinds = sorted(Counter(mine[behind:]).items(), key=in_turn)
+        return (
+            plan(kinds, [max(0, number - have[share]) for share, number in enumerate(sure)], left, columns) if left >= 0 else None
+        )
 
     sure = [0] * len(rule["shares"])
     for wanted in ("minimum", "target"):
         for n, share in enumerate(rule["shares"]):
             levels = ([*sure[:n], number, *sure[n + 1 :]] for number in range(share[wanted], sure[n], -1))
-            sure = next((level for level in levels if can(level, 0, places)), sure)
-    chosen = []
+            sure = next((level for level in levels if keeps(level, 0, places) is not None), sure)
+    chosen, passed, planned = [], set(), keeps(sure, 0, places) or Counter()
     for behind, (one, theirs) in enumerate(zip(people, mine, strict=True), 1):
+        # Places only get fewer: whoever counts for the same as somebody who was passed over is passed over too.
+        if theirs in passed or len(chosen) == places:
+            continue
         have.update(theirs)
-        if can(sure, behind, places - len(chosen) - 1):
-            chosen.append(one)
-        else:
-            have.subtract(theirs)
+        if planned[theirs]:
+            planned[theirs] -= 1
+        elif planned.total() >= places - len(chosen):
+            again = keeps(sure, behind, places - len(chosen) - 1)
+            if again is None:
+                passed.add(theirs)
+                have.subtract(theirs)
+                continue
+            planned = again
+        chosen.append(one)
     return chosen
 
 

@@ -14,8 +14,7 @@ from puente.app import Hub
 from puente.cli.attendance import PaperOption
 from puente.cli.shell import AsJson, err, note, out, print_json, run, table_of
 from puente.models import EventState, HubError, InterestState, Person
-from puente.programs.events import attending, changing, drawing, exchange, files, keeping, lots, opening
-from puente.programs.events.exchange import Export
+from puente.programs.events import attending, changing, drawing, exchange, files, keeping, opening
 from puente.translations import languages
 
 events_app = typer.Typer(no_args_is_help=True, help="Events: who would like to come, a fair draw, reminders, and who came.")
@@ -132,11 +131,7 @@ def export(
             opened = await keeping.find(session, name)
             interests = await keeping.interests(session, opened.row)
             named = {i.number: (p.external_id or "", p.name) for i, p in await _people(session, interests)} if names else None
-        if opened.row.seed is None:
-            raise HubError("This event has not been drawn yet.")
-        rule = files.rule_of(opened.file)
-        made = Export(opened.row.name, opened.row.seed, rule, lots.digest(rule), tuple(drawing.outcome(interests)))
-        text = exchange.written(made, named)
+        text = exchange.written(exchange.of(opened, interests), named)
         if str(csv_file) == "-":
             sys.stdout.write(text)
         else:

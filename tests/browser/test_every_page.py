@@ -13,7 +13,7 @@ from tests.fakes import on_sqlite
 from tests.web.staff.test_who_may import OPEN, ROUTES, filled, ids_of_south, roles_of
 
 # What answers no page: files, streams, and what only a form asks for.
-NO_PAGE = re.compile(r"/events$|\.(csv|pdf|ics|tmx|tbx|json)$|/static/")
+NO_PAGE = re.compile(r"}/events$|/packing$|\.(csv|pdf|ics|tmx|tbx|json)$|/static/")
 LARGEST = 100_000  # bytes of HTML
 
 

@@ -28,6 +28,7 @@ from puente.programs.conferences import day as days
 from puente.programs.conferences.afterwards import NoSuchMeeting, NotYet, SeveralMeetings
 from puente.programs.conferences.keeping import NoSuchDay
 from tests import school
+from tests.fakes import on_sqlite
 from tests.programs.test_conference_reminders import ANA, conference, sofia, written
 from tests.school import Hub, rows
 
@@ -82,6 +83,7 @@ async def test_a_family_that_came_is_thanked_once_in_its_language(hub: Hub) -> N
     assert (change.step, change.by_id) == (MeetingStep.attended, hub.numbers.person["rivera"])
 
 
+@on_sqlite
 async def test_the_next_step_waits_for_a_person_where_no_machine_speaks_the_language(hub: Hub) -> None:
     await keep(hub, sofia())
     assert await attended(hub, "Read 20 minutes a day.")
@@ -96,6 +98,7 @@ async def test_the_next_step_waits_for_a_person_where_no_machine_speaks_the_lang
     assert read(hub) == [f"{THANKS}\nEl siguiente paso:\nLean 20 minutos al día."]
 
 
+@on_sqlite
 async def test_a_sentence_that_the_school_has_said_before_needs_nobody(hub: Hub) -> None:
     await keep(hub, sofia())
     assert await attended(hub, "One thing to work on: reading at home for 20 minutes each day.")
@@ -105,6 +108,7 @@ async def test_a_sentence_that_the_school_has_said_before_needs_nobody(hub: Hub)
     assert "20 minutos" in text
 
 
+@on_sqlite
 async def test_a_step_that_is_added_later_is_sent_by_itself(hub: Hub) -> None:
     await keep(hub, sofia())
     await attended(hub)
@@ -116,6 +120,7 @@ async def test_a_step_that_is_added_later_is_sent_by_itself(hub: Hub) -> None:
     assert (await meeting(hub)).next_step == "Please reply to this message if you have questions."
 
 
+@on_sqlite
 async def test_a_step_that_is_corrected_in_time_is_said_once(hub: Hub) -> None:
     await keep(hub, sofia())
     await attended(hub, "Thank you.")
@@ -125,6 +130,7 @@ async def test_a_step_that_is_corrected_in_time_is_said_once(hub: Hub) -> None:
     assert text == f"{THANKS}\nEl siguiente paso:\nMuchas gracias."
 
 
+@on_sqlite
 async def test_a_family_that_was_missed_hears_how_to_get_another_time(hub: Hub) -> None:
     await keep(hub, sofia())
     assert await missed(hub)
@@ -140,6 +146,7 @@ async def test_a_family_that_was_missed_hears_how_to_get_another_time(hub: Hub) 
     assert message.author_id == hub.numbers.person["rivera"]
 
 
+@on_sqlite
 async def test_missed_by_mistake_is_corrected_and_nobody_reads_what_was_taken_back(hub: Hub) -> None:
     await keep(hub, sofia())
     await missed(hub)
@@ -149,6 +156,7 @@ async def test_missed_by_mistake_is_corrected_and_nobody_reads_what_was_taken_ba
     assert [change.step for change in await rows(hub.sessions, ConferenceChange)] == [MeetingStep.missed, MeetingStep.attended]
 
 
+@on_sqlite
 async def test_whoever_was_thanked_is_not_told_that_they_were_missed(hub: Hub) -> None:
     await keep(hub, sofia())
     await attended(hub)
@@ -159,6 +167,7 @@ async def test_whoever_was_thanked_is_not_told_that_they_were_missed(hub: Hub) -
     assert (await meeting(hub)).state is MeetingState.missed
 
 
+@on_sqlite
 async def test_the_child_is_named_once_to_a_mother_of_two(hub: Hub) -> None:
     tomas = conference("tomas", "tomas", ["ana"], "17:00", teacher="boone", language="es", by="iris")
     await keep(hub, sofia(), tomas)
@@ -167,6 +176,7 @@ async def test_the_child_is_named_once_to_a_mother_of_two(hub: Hub) -> None:
     assert read(hub) == [THANKS]
 
 
+@on_sqlite
 async def test_separated_parents_have_a_conference_each(hub: Hub) -> None:
     await keep(hub, sofia(), conference("other", "sofia", ["fidel"], "17:00", language="es", by="iris"))
     with pytest.raises(SeveralMeetings):
@@ -176,6 +186,7 @@ async def test_separated_parents_have_a_conference_each(hub: Hub) -> None:
     assert read(hub) == [THANKS]
 
 
+@on_sqlite
 async def test_a_guardian_who_cannot_be_written_to_is_called(hub: Hub) -> None:
     await keep(hub, conference("omar", "omar", ["elif"], "16:00", language="tr"))
     assert not await attended(hub, student="omar")
@@ -183,6 +194,7 @@ async def test_a_guardian_who_cannot_be_written_to_is_called(hub: Hub) -> None:
     assert (task.kind.value, task.person_id, task.language) == ("call", hub.numbers.person["elif"], "tr")
 
 
+@on_sqlite
 @pytest.mark.parametrize(("name", "student", "wrong"), [("May", "sofia", NoSuchDay), ("November", "nobody", NoSuchMeeting)])
 async def test_a_wrong_name_is_said_so(hub: Hub, name: str, student: str, wrong: type[HubError]) -> None:
     await keep(hub, sofia())
@@ -191,6 +203,7 @@ async def test_a_wrong_name_is_said_so(hub: Hub, name: str, student: str, wrong:
             await afterwards.find(session, name, student)
 
 
+@on_sqlite
 async def test_nobody_has_come_to_what_is_still_to_come(hub: Hub) -> None:
     await keep(hub, sofia())
     hub.at = AFTER - timedelta(hours=4)
@@ -202,6 +215,7 @@ async def test_nobody_has_come_to_what_is_still_to_come(hub: Hub) -> None:
     assert await rows(hub.sessions, Message) == []
 
 
+@on_sqlite
 async def test_a_family_without_a_time_may_have_come_all_the_same(hub: Hub) -> None:
     await keep(hub, sofia(None))
     assert await attended(hub)

@@ -39,6 +39,7 @@ from puente.programs.conferences.answering import Answers, digit_of
 from puente.programs.conferences.offering import Offer, Slot
 from puente.programs.conferences.packing import pack
 from tests import school
+from tests.fakes import on_sqlite
 from tests.school import Hub
 
 DENVER = ZoneInfo("America/Denver")
@@ -152,12 +153,14 @@ async def test_a_family_is_invited_once_in_its_language_with_times_digits_and_th
     assert "viernes, 6 de noviembre" in text
 
 
+@on_sqlite
 async def test_both_guardians_who_come_together_are_written_to_each_in_their_language(hub: Hub) -> None:
     await invite(hub, LINH)
     assert "Linh Tran is doing" in last(hub, CAROL)
     assert "Linh Tran ở trường" in last(hub, BAO)
 
 
+@on_sqlite
 async def test_separated_parents_are_two_parties_and_neither_hears_of_the_other(hub: Hub) -> None:
     hers = conference("linh", ["bao"], "rivera", "vi", id="hers")
     his = conference("linh", ["carol"], "rivera", "en", id="his")
@@ -170,6 +173,7 @@ async def test_separated_parents_are_two_parties_and_neither_hears_of_the_other(
     assert taken not in [one.starts_at for one in await free(hub, "bao")]
 
 
+@on_sqlite
 async def test_the_page_is_named_where_there_is_one(hub: Hub) -> None:
     await keep(hub, SOFIA)
     await inviting.invite(hub.sessions, "November", DENVER, hub.at, "https://hub.example")
@@ -178,6 +182,7 @@ async def test_the_page_is_named_where_there_is_one(hub: Hub) -> None:
     assert len((await party(hub)).token) == 32
 
 
+@on_sqlite
 async def test_whoever_cannot_be_written_to_becomes_a_task(hub: Hub) -> None:
     """Elif reads Turkish, which no catalogue is in; Dina has no rights; nobody knows G-99; Fidel has no number."""
     await invite(
@@ -197,6 +202,7 @@ async def test_whoever_cannot_be_written_to_becomes_a_task(hub: Hub) -> None:
         assert (await standing.standing(session, "November")).whole.unreached == 4
 
 
+@on_sqlite
 async def test_a_family_that_gets_another_child_on_the_list_is_invited_for_that_one(hub: Hub) -> None:
     await invite(hub, SOFIA)
     await says(hub, "ana", "1")
@@ -209,6 +215,7 @@ async def test_a_family_that_gets_another_child_on_the_list_is_invited_for_that_
     assert await clock(hub, "tomas")
 
 
+@on_sqlite
 async def test_what_the_file_has_booked_is_told_and_not_offered(hub: Hub) -> None:
     booked = {"date": FRIDAY, "start": "16:00", "interpreter": "iris"}
     assert (await invite(hub, {**SOFIA, "booked": booked})).booked == 1
@@ -216,6 +223,7 @@ async def test_what_the_file_has_booked_is_told_and_not_offered(hub: Hub) -> Non
     assert "Responda 1" not in last(hub)
 
 
+@on_sqlite
 async def test_the_packed_plan_is_offered_first_and_what_it_keeps_for_others_last(hub: Hub) -> None:
     await keep(hub, SOFIA, LINH, hours=hours("15:00", "16:30"))
     async with hub.sessions.begin() as session:
@@ -228,6 +236,7 @@ async def test_the_packed_plan_is_offered_first_and_what_it_keeps_for_others_las
     assert (await offered(hub))[0] != (await offered(hub, "bao+carol"))[0]
 
 
+@on_sqlite
 async def test_no_family_without_an_interpreter_is_offered_the_last_time_of_one_with(hub: Hub) -> None:
     """Iris is there for one half hour; the plan has Sofia in it. Carol could come at any time."""
     iris = [{"id": "iris", "languages": ["es"], "hours": hours("15:00", "15:30")}]
@@ -241,6 +250,7 @@ async def test_no_family_without_an_interpreter_is_offered_the_last_time_of_one_
 # Choosing
 
 
+@on_sqlite
 async def test_a_digit_books_and_says_so_with_the_teacher_the_room_and_how_to_change_it(hub: Hub) -> None:
     await invite(hub, SOFIA)
     second = (await offered(hub))[1]
@@ -254,6 +264,7 @@ async def test_a_digit_books_and_says_so_with_the_teacher_the_room_and_how_to_ch
     assert steps == [MeetingStep.invited, MeetingStep.booked]
 
 
+@on_sqlite
 async def test_brothers_and_sisters_are_booked_together_one_after_the_other(hub: Hub) -> None:
     await invite(hub, SOFIA, TOMAS)
     await says(hub, "ana", "1")
@@ -265,6 +276,7 @@ async def test_brothers_and_sisters_are_booked_together_one_after_the_other(hub:
     assert "Tomas Reyes" in last(hub)
 
 
+@on_sqlite
 async def test_the_other_guardian_is_told_what_is_booked(hub: Hub) -> None:
     await invite(hub, LINH)
     await says(hub, "carol", "1")
@@ -289,6 +301,7 @@ async def test_a_time_that_another_family_was_faster_to_take_is_answered_with_ot
     assert await clock(hub, "sofia")
 
 
+@on_sqlite
 async def test_zero_names_other_times_and_none_of_them_twice_until_all_were(hub: Hub) -> None:
     await invite(hub, SOFIA, hours=hours("15:00", "17:00"))
     everything = {f"{one.starts_at.astimezone(DENVER):%a %H:%M}" for one in await free(hub)}
@@ -301,6 +314,7 @@ async def test_zero_names_other_times_and_none_of_them_twice_until_all_were(hub:
     assert set(await offered(hub)) <= everything, "then from the beginning"
 
 
+@on_sqlite
 async def test_nine_declines_and_zero_comes_back(hub: Hub) -> None:
     await invite(hub, LINH)
     await says(hub, "carol", "1")
@@ -314,6 +328,7 @@ async def test_nine_declines_and_zero_comes_back(hub: Hub) -> None:
     assert await clock(hub, "linh")
 
 
+@on_sqlite
 async def test_after_booking_zero_keeps_the_time_until_another_is_taken(hub: Hub) -> None:
     await invite(hub, SOFIA)
     await says(hub, "ana", "1")
@@ -329,6 +344,7 @@ async def test_after_booking_zero_keeps_the_time_until_another_is_taken(hub: Hub
     assert steps == [MeetingStep.invited, MeetingStep.booked, MeetingStep.moved]
 
 
+@on_sqlite
 @pytest.mark.parametrize("text", ["1", "2", "3"])
 async def test_a_digit_after_booking_says_what_is_booked_and_moves_nothing(hub: Hub, text: str) -> None:
     await invite(hub, SOFIA)
@@ -339,6 +355,7 @@ async def test_a_digit_after_booking_says_what_is_booked_and_moves_nothing(hub: 
     assert "quedó para" in last(hub)
 
 
+@on_sqlite
 async def test_a_digit_in_no_offer_names_the_times_again(hub: Hub) -> None:
     await invite(hub, SOFIA)
     before = await offered(hub)
@@ -350,6 +367,7 @@ async def test_a_digit_in_no_offer_names_the_times_again(hub: Hub) -> None:
 # Which text is answered
 
 
+@on_sqlite
 async def test_an_answer_before_the_new_offer_has_left_is_to_the_old_one(hub: Hub) -> None:
     await invite(hub, SOFIA)
     first = (await offered(hub))[0]
@@ -359,6 +377,7 @@ async def test_an_answer_before_the_new_offer_has_left_is_to_the_old_one(hub: Hu
     assert await clock(hub, "sofia") == first
 
 
+@on_sqlite
 async def test_zero_twice_in_a_moment_is_answered_once(hub: Hub) -> None:
     await invite(hub, SOFIA)
     await says(hub, "ana", "0", tick=False)
@@ -368,6 +387,7 @@ async def test_zero_twice_in_a_moment_is_answered_once(hub: Hub) -> None:
     assert len(hub.sms.read_by(ANA)) == 2
 
 
+@on_sqlite
 async def test_an_old_button_takes_the_time_under_which_it_stood_or_none(hub: Hub) -> None:
     await invite(hub, LINH)
     mine = await party(hub, "bao+carol")
@@ -381,6 +401,7 @@ async def test_an_old_button_takes_the_time_under_which_it_stood_or_none(hub: Hu
     assert await clock(hub, "linh") == now[1] != first
 
 
+@on_sqlite
 async def test_a_button_of_another_familys_does_nothing(hub: Hub) -> None:
     await invite(hub, SOFIA, LINH)
     await says(hub, "bao", f"/time {(await party(hub)).id} 1 1", channel="telegram")
@@ -388,6 +409,7 @@ async def test_a_button_of_another_familys_does_nothing(hub: Hub) -> None:
     assert hub.telegram.read_by(OFFICE) == []
 
 
+@on_sqlite
 async def test_what_answers_another_question_is_left_to_it(hub: Hub) -> None:
     """After our offer the hub has asked in which language Ana wants its messages: her 2 says no to that."""
     await invite(hub, SOFIA)
@@ -397,6 +419,7 @@ async def test_what_answers_another_question_is_left_to_it(hub: Hub) -> None:
     assert await clock(hub, "sofia") is None
 
 
+@on_sqlite
 async def test_a_sentence_goes_to_a_person_as_before(hub: Hub) -> None:
     await invite(hub, SOFIA)
     await says(hub, "ana", "Vamos a llegar 1 poco tarde")
@@ -404,6 +427,7 @@ async def test_a_sentence_goes_to_a_person_as_before(hub: Hub) -> None:
     assert await clock(hub, "sofia") is None
 
 
+@on_sqlite
 async def test_a_digit_pointed_at_a_teachers_message_is_for_the_teacher(hub: Hub) -> None:
     await invite(hub, LINH)
     await hub.send("Please reply to this message if you have questions.", "student:linh", author="rivera")
@@ -415,6 +439,7 @@ async def test_a_digit_pointed_at_a_teachers_message_is_for_the_teacher(hub: Hub
     assert hub.telegram.read_by("8001")
 
 
+@on_sqlite
 async def test_after_a_while_and_another_text_the_digit_is_still_heard(hub: Hub) -> None:
     await invite(hub, SOFIA)
     await hub.send("There is no school on Thursday.", "school")
@@ -424,6 +449,7 @@ async def test_after_a_while_and_another_text_the_digit_is_still_heard(hub: Hub)
     assert await clock(hub, "sofia") == first
 
 
+@on_sqlite
 async def test_once_the_day_is_over_a_digit_is_a_letter_again(hub: Hub) -> None:
     await invite(hub, SOFIA)
     hub.wait(days=4)
@@ -432,6 +458,7 @@ async def test_once_the_day_is_over_a_digit_is_a_letter_again(hub: Hub) -> None:
     assert "1" in last(hub, OFFICE)
 
 
+@on_sqlite
 async def test_nothing_is_claimed_from_who_was_never_invited(hub: Hub) -> None:
     await keep(hub, SOFIA)
     await says(hub, "ana", "1")
@@ -439,6 +466,7 @@ async def test_nothing_is_claimed_from_who_was_never_invited(hub: Hub) -> None:
     assert hub.telegram.read_by(OFFICE)
 
 
+@on_sqlite
 async def test_a_guardian_whose_right_is_gone_books_nothing_any_more(hub: Hub) -> None:
     await invite(hub, SOFIA)
     async with hub.sessions.begin() as session:
@@ -448,6 +476,7 @@ async def test_a_guardian_whose_right_is_gone_books_nothing_any_more(hub: Hub) -
     assert await clock(hub, "sofia") is None
 
 
+@on_sqlite
 async def test_whoever_shares_a_phone_answers_for_whom_it_was_written_to(hub: Hub) -> None:
     """Ana has had the number for longer, so that what comes from it is taken for hers. The invitation was Carol's."""
     async with hub.sessions.begin() as session:
@@ -479,6 +508,7 @@ def test_whatever_is_written_is_a_digit_or_none(text: str) -> None:
 # Interpreters
 
 
+@on_sqlite
 async def test_whoever_declines_the_interpreter_keeps_the_time_and_the_interpreter_is_free(hub: Hub) -> None:
     await invite(hub, SOFIA)
     await says(hub, "ana", "1")
@@ -491,6 +521,7 @@ async def test_whoever_declines_the_interpreter_keeps_the_time_and_the_interpret
     assert (await meeting(hub, "sofia")).minutes == 15, "reading the file again does not bring the interpreter back"
 
 
+@on_sqlite
 async def test_whoever_asks_for_an_interpreter_gets_one_at_that_time_where_one_is_free(hub: Hub) -> None:
     await invite(hub, {**SOFIA, "interpreter": False})
     assert "Responda 7" in last(hub)
@@ -501,6 +532,7 @@ async def test_whoever_asks_for_an_interpreter_gets_one_at_that_time_where_one_i
     assert (await clock(hub, "sofia"), row.interpreter, row.minutes) == (before, "iris", 30)
 
 
+@on_sqlite
 async def test_where_the_booked_time_has_no_interpreter_it_stays_until_another_is_taken(hub: Hub) -> None:
     iris = [{"id": "iris", "languages": ["es"], "hours": hours("17:00", "18:00")}]
     booked = {"date": FRIDAY, "start": "15:00"}
@@ -516,6 +548,7 @@ async def test_where_the_booked_time_has_no_interpreter_it_stays_until_another_i
         assert (await keeping.load(session, "November", DENVER)).day.meetings[0].booked, "the day can still be packed"
 
 
+@on_sqlite
 async def test_where_no_interpreter_is_free_at_all_the_time_stays_and_a_person_looks_for_one(hub: Hub) -> None:
     booked = {"date": FRIDAY, "start": "15:00"}
     await invite(hub, {**SOFIA, "interpreter": False, "booked": booked}, interpreters=[])
@@ -533,6 +566,7 @@ async def test_a_language_that_nobody_interprets_is_a_task_and_not_an_endless_wa
 # The waitlist
 
 
+@on_sqlite
 async def test_a_family_without_a_free_time_waits_and_is_offered_what_is_given_back(hub: Hub) -> None:
     booked = {"date": FRIDAY, "start": "15:00", "interpreter": "iris"}
     await invite(hub, {**LINH, "booked": booked}, SOFIA, hours=hours("15:00", "15:30"))
@@ -546,6 +580,7 @@ async def test_a_family_without_a_free_time_waits_and_is_offered_what_is_given_b
     assert (await party(hub)).waiting_since is None
 
 
+@on_sqlite
 async def test_priority_families_are_offered_a_free_time_first_and_the_others_get_their_turn(hub: Hub) -> None:
     """One time becomes free; five families wait, three of them hear of it at once, and the others two hours later."""
     waiting = [conference(f"S-{n}", [f"W-{n}"], "boone", "en", priority=n == 4) for n in range(5)]
@@ -594,6 +629,7 @@ async def test_a_teacher_who_is_ill_has_nobody_that_day_and_every_family_hears_o
     assert await free(hub, "bao+carol") == [], "reading the file again heals nobody"
 
 
+@on_sqlite
 async def test_a_day_is_moved_to_another_date_at_the_same_hours_where_that_suits(hub: Hub) -> None:
     cannot = {**LINH, "cannot": hours(date=MONDAY)}
     await invite(hub, SOFIA, cannot)
@@ -613,6 +649,7 @@ async def test_a_day_is_moved_to_another_date_at_the_same_hours_where_that_suits
             await moving.ill(session, "November", "rivera", hub.at, DENVER, on=to + timedelta(days=1))
 
 
+@on_sqlite
 @pytest.mark.parametrize(("teacher", "error"), [("nobody", moving.NoSuchTeacher), ("boone", None)])
 async def test_whoever_is_not_there_cannot_be_ill(hub: Hub, teacher: str, error: type[Exception] | None) -> None:
     await keep(hub, SOFIA)
@@ -637,6 +674,7 @@ async def test_packing_again_leaves_what_is_booked_where_it_is(hub: Hub) -> None
     assert planned == [(await meeting(hub, "linh")).proposed_at], "and the new plan is what is offered from"
 
 
+@on_sqlite
 async def test_what_the_file_had_booked_and_the_family_gave_back_is_not_booked_again(hub: Hub) -> None:
     booked = {**LINH, "booked": {"date": FRIDAY, "start": "15:00", "interpreter": "iris"}}
     await invite(hub, booked)
@@ -665,6 +703,7 @@ async def test_the_same_text_heard_twice_is_one_answer(hub: Hub) -> None:
     assert len([m for m in await school.rows(hub.sessions, Message) if (m.origin or "").startswith("answer:")]) == 1
 
 
+@on_sqlite
 async def test_taking_what_is_taken_or_not_theirs_changes_nothing(hub: Hub) -> None:
     await invite(hub, SOFIA, LINH)
     [one, *_], sofia = await free(hub, "bao+carol"), (await meeting(hub, "sofia")).id or 0
@@ -679,6 +718,7 @@ async def test_taking_what_is_taken_or_not_theirs_changes_nothing(hub: Hub) -> N
     assert await clock(hub, "sofia") is None
 
 
+@on_sqlite
 async def test_who_cannot_be_reached_by_the_carrier_is_called(hub: Hub) -> None:
     hub.sms.script[ANA] = [Refused("gone", Trouble.bad_address)]
     await keep(hub, SOFIA)
@@ -690,6 +730,7 @@ async def test_who_cannot_be_reached_by_the_carrier_is_called(hub: Hub) -> None:
     assert await hub.tasks()
 
 
+@on_sqlite
 async def test_a_party_without_meetings_is_asked_nothing_any_more(hub: Hub) -> None:
     await invite(hub, LINH)
     await keep(hub, {**LINH, "guardians": ["bao"]})

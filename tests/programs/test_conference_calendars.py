@@ -86,6 +86,7 @@ async def test_whatever_took_the_time_away_it_is_cancelled_in_every_calendar(ses
         assert [(status, start) for status, _, _, start in told(calendar).values()] == [("CANCELLED", at("17:30"))]
 
 
+@on_sqlite
 async def test_an_interpreter_who_was_sent_elsewhere_sees_it_cancelled_and_the_family_does_not(sessions: Sessions) -> None:
     interpreters = [*written()["interpreters"], {"id": "I-3", "languages": ["vi"], "hours": [EVENING]}]
     await kept(sessions, interpreters=interpreters)
@@ -98,6 +99,7 @@ async def test_an_interpreter_who_was_sent_elsewhere_sees_it_cancelled_and_the_f
         assert [(status, start) for status, _, _, start in told(calendar).values()] == [("TENTATIVE", at("17:30"))]
 
 
+@on_sqlite
 async def test_times_that_were_only_thought_of_stand_in_no_calendar(sessions: Sessions) -> None:
     await kept(sessions)
     async with sessions.begin() as session:
@@ -107,6 +109,7 @@ async def test_times_that_were_only_thought_of_stand_in_no_calendar(sessions: Se
     assert told(await office(sessions)) == {}
 
 
+@on_sqlite
 async def test_an_earlier_state_never_looks_newer(sessions: Sessions) -> None:
     await kept(sessions)
     await book(sessions, "a", at("17:15"))
@@ -122,6 +125,7 @@ async def test_an_earlier_state_never_looks_newer(sessions: Sessions) -> None:
 # Who may read what
 
 
+@on_sqlite
 async def test_a_familys_calendar_names_no_other_family(sessions: Sessions) -> None:
     await kept(sessions)
     await book(sessions, "a", at("17:15"))
@@ -134,6 +138,7 @@ async def test_a_familys_calendar_names_no_other_family(sessions: Sessions) -> N
         assert not [name for name in others if name.encode() in body]
 
 
+@on_sqlite
 async def test_a_rooms_calendar_says_who_is_in_it_and_nothing_of_families(sessions: Sessions) -> None:
     await kept(sessions)
     await book(sessions, "b", at("17:30"), "I-1")
@@ -219,6 +224,7 @@ def test_the_zone_in_the_file_changes_its_clock_when_the_real_one_does(zone: str
     assert ics.wrong_hours(found, ZoneInfo(zone), 2026) == []
 
 
+@on_sqlite
 async def test_conferences_on_both_sides_of_the_change_keep_their_clock_time(sessions: Sessions) -> None:
     """The clock went back in the night to 1 November 2026."""
     dates = ("2026-10-30", "2026-11-02")
@@ -250,6 +256,7 @@ async def test_a_calendar_says_how_often_to_come_back_and_what_it_is_called(sess
 # The feeds
 
 
+@on_sqlite
 async def test_every_teacher_room_and_interpreter_has_a_feed_of_its_own_and_keeps_it(sessions: Sessions) -> None:
     await kept(sessions)
     found = await read(sessions)
@@ -266,6 +273,7 @@ async def test_every_teacher_room_and_interpreter_has_a_feed_of_its_own_and_keep
     assert min(len(feed.token) for feed in first) == 32
 
 
+@on_sqlite
 async def test_a_feeds_token_opens_it_in_the_readers_language_and_no_other_opens_anything(sessions: Sessions) -> None:
     await kept(sessions)
     found = await read(sessions)

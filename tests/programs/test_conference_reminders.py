@@ -40,6 +40,7 @@ from puente.programs.conferences.answering import Answers
 from puente.programs.conferences.chasing import Question, Staff, caller, may_release, wants_call
 from puente.programs.conferences.reminding import Reminder, due, due_at
 from tests import school
+from tests.fakes import on_sqlite
 from tests.school import Hub
 
 DENVER = ZoneInfo("America/Denver")
@@ -172,6 +173,7 @@ def test_a_reminder_is_never_early_nor_late_nor_of_another_hour(
     assert 8 <= due_at(found, start).hour < 20
 
 
+@on_sqlite
 async def test_a_family_is_reminded_two_days_and_one_day_ahead_and_on_the_morning(hub: Hub) -> None:
     await keep(hub, sofia())
     await look(hub, 4, 15, 50)
@@ -197,6 +199,7 @@ async def test_there_are_three_reminders_however_often_the_clock_ticks(hub: Hub)
     assert len(hub.sms.read_by(ANA)) == 3
 
 
+@on_sqlite
 async def test_after_hours_without_a_tick_only_the_latest_reminder_goes(hub: Hub) -> None:
     await keep(hub, sofia())
     await look(hub, 6, 3)
@@ -205,12 +208,14 @@ async def test_after_hours_without_a_tick_only_the_latest_reminder_goes(hub: Hub
     assert len(reminders(hub.sms.read_by(ANA))) == 1
 
 
+@on_sqlite
 async def test_after_the_meeting_has_begun_nobody_is_reminded(hub: Hub) -> None:
     await keep(hub, sofia())
     await look(hub, 6, 16)
     assert hub.sms.texts == []
 
 
+@on_sqlite
 async def test_a_reminder_that_waited_too_long_never_arrives_behind_the_next(hub: Hub) -> None:
     await keep(hub, sofia())
     hub.at = clock(4, 16)
@@ -222,6 +227,7 @@ async def test_a_reminder_that_waited_too_long_never_arrives_behind_the_next(hub
     assert hub.sms.texts == []
 
 
+@on_sqlite
 async def test_each_guardian_reads_it_in_their_language_on_their_channel(hub: Hub) -> None:
     await keep(hub, conference("linh", "linh", ["bao", "carol"], language="vi", by="iris"))
     await look(hub, 4, 16)
@@ -233,6 +239,7 @@ async def test_each_guardian_reads_it_in_their_language_on_their_channel(hub: Hu
     assert [button.label for button in shown] == [school.PHRASES.say(say, "vi") for say in reminding.PRESSED.values()]
 
 
+@on_sqlite
 async def test_brothers_and_sisters_are_one_text(hub: Hub) -> None:
     tomas = conference("tomas", "tomas", ["ana"], "16:35", teacher="boone", language="es", by="iris")
     await keep(hub, sofia(), tomas)
@@ -247,6 +254,7 @@ async def test_brothers_and_sisters_are_one_text(hub: Hub) -> None:
     assert text.count("Responda") == 1
 
 
+@on_sqlite
 async def test_separated_parents_never_read_of_each_others_meeting(hub: Hub) -> None:
     fidel = conference("other", "sofia", ["fidel"], "17:00", language="es", by="iris")
     async with hub.sessions.begin() as session:
@@ -260,6 +268,7 @@ async def test_separated_parents_never_read_of_each_others_meeting(hub: Hub) -> 
     assert "4:00" not in other
 
 
+@on_sqlite
 async def test_a_guardian_whose_right_is_gone_reads_nothing_and_somebody_calls(hub: Hub) -> None:
     await keep(hub, sofia())
     async with hub.sessions.begin() as session:
@@ -274,6 +283,7 @@ async def test_a_guardian_whose_right_is_gone_reads_nothing_and_somebody_calls(h
     assert len(await tasks(hub, "confirm:")) == 1
 
 
+@on_sqlite
 async def test_reminders_are_in_no_weekly_budget(hub: Hub) -> None:
     hub.school = school.School("Rio Grande School", fold_accents=False, weekly_texts=1)
     hub.dispatcher = hub.another_dispatcher()
@@ -287,6 +297,7 @@ async def test_reminders_are_in_no_weekly_budget(hub: Hub) -> None:
     assert len(hub.telegram.read_by(BAO)) == 1
 
 
+@on_sqlite
 async def test_nobody_is_reminded_of_what_they_have_just_booked(hub: Hub) -> None:
     await keep(hub, sofia(None))
     await book(hub, clock(6, 16), at=clock(4, 11))
@@ -306,6 +317,7 @@ async def book(hub: Hub, start: datetime, at: datetime) -> None:
         assert await booking.take(session, mine, wanted, at, DENVER)
 
 
+@on_sqlite
 async def test_after_a_move_the_old_reminder_is_taken_back_and_the_new_time_has_its_own(hub: Hub) -> None:
     await keep(hub, sofia())
     hub.at = clock(4, 16)
@@ -324,6 +336,7 @@ async def test_after_a_move_the_old_reminder_is_taken_back_and_the_new_time_has_
     assert "6:00" in text
 
 
+@on_sqlite
 async def test_a_link_and_a_number_come_on_the_morning_also_where_it_was_booked_late(hub: Hub) -> None:
     teachers = written()["teachers"]
     del teachers[0]["room"], teachers[1]["room"]
@@ -363,6 +376,7 @@ async def test_what_an_import_moves_takes_its_reminders_back_too(hub: Hub) -> No
 # The answer
 
 
+@on_sqlite
 async def test_one_confirms_and_is_asked_no_more(hub: Hub) -> None:
     await keep(hub, sofia())
     await look(hub, 4, 16)
@@ -381,6 +395,7 @@ async def test_one_confirms_and_is_asked_no_more(hub: Hub) -> None:
     assert await tasks(hub, "confirm:") == []
 
 
+@on_sqlite
 async def test_saying_it_twice_confirms_once(hub: Hub) -> None:
     await keep(hub, sofia())
     await look(hub, 4, 16)
@@ -391,6 +406,7 @@ async def test_saying_it_twice_confirms_once(hub: Hub) -> None:
     assert hub.sms.read_by(ANA)[-1] == "Gracias. Su reunión está confirmada."
 
 
+@on_sqlite
 async def test_one_guardian_answers_for_both(hub: Hub) -> None:
     await keep(hub, conference("linh", "linh", ["bao", "carol"], language="vi", by="iris"))
     await look(hub, 4, 16)
@@ -402,6 +418,7 @@ async def test_one_guardian_answers_for_both(hub: Hub) -> None:
     assert await tasks(hub, "confirm:") == []
 
 
+@on_sqlite
 async def test_a_button_in_telegram_is_the_digit(hub: Hub) -> None:
     await keep(hub, conference("linh", "linh", ["bao"], language="vi", by="iris"))
     await look(hub, 4, 16)
@@ -410,6 +427,7 @@ async def test_a_button_in_telegram_is_the_digit(hub: Hub) -> None:
     assert (await meeting(hub, "linh")).state is MeetingState.confirmed
 
 
+@on_sqlite
 async def test_nine_gives_the_time_back_and_zero_keeps_it_until_another_is_booked(hub: Hub) -> None:
     await keep(hub, sofia())
     await look(hub, 4, 16)
@@ -428,6 +446,7 @@ async def test_nine_gives_the_time_back_and_zero_keeps_it_until_another_is_booke
     assert (await meeting(hub)).state is MeetingState.declined
 
 
+@on_sqlite
 async def test_a_digit_that_is_no_answer_is_asked_again(hub: Hub) -> None:
     await keep(hub, sofia())
     await look(hub, 4, 16)
@@ -478,6 +497,7 @@ def test_whoever_calls_speaks_the_language(
     assert caller(line, booked, file, nobody) == 1  # type: ignore[arg-type]
 
 
+@on_sqlite
 async def test_who_calls_has_the_words_in_both_languages(hub: Hub) -> None:
     await keep(hub, sofia())
     await look(hub, 4, 16)
@@ -510,6 +530,7 @@ async def test_a_call_is_asked_at_once_where_no_text_arrives(hub: Hub) -> None:
 # An interpreted time that was not confirmed
 
 
+@on_sqlite
 async def test_an_interpreted_time_that_is_not_confirmed_is_given_to_others_and_the_family_is_told(hub: Hub) -> None:
     await add_iris(hub)
     await keep(hub, sofia())
@@ -533,6 +554,7 @@ async def test_an_interpreted_time_that_is_not_confirmed_is_given_to_others_and_
     assert "4:00 PM" in hub.telegram.read_by(IRIS)[-1]
 
 
+@on_sqlite
 async def test_a_time_that_was_given_free_and_taken_by_another_family_is_answered_with_others(hub: Hub) -> None:
     await keep(hub, sofia(), conference("linh", "linh", ["bao"], None, language="vi"))
     await look(hub, 4, 16)
@@ -564,6 +586,7 @@ async def test_what_is_released_goes_to_the_waitlist(hub: Hub) -> None:
     assert (await meeting(hub, "linh")).starts_at == clock(6, 16)
 
 
+@on_sqlite
 @pytest.mark.parametrize("why", ["it never arrived", "they wrote", "the teacher speaks it", "it was asked too late"])
 async def test_no_time_is_taken_away_in_doubt(hub: Hub, why: str) -> None:
     if why == "it never arrived":
@@ -582,6 +605,7 @@ async def test_no_time_is_taken_away_in_doubt(hub: Hub, why: str) -> None:
     assert len(await tasks(hub, "confirm:")) == 1
 
 
+@on_sqlite
 async def test_the_day_says_by_which_hour_to_confirm(hub: Hub) -> None:
     await keep(hub, sofia(), confirm_by="19:00")
     await look(hub, 4, 16)
@@ -592,6 +616,7 @@ async def test_the_day_says_by_which_hour_to_confirm(hub: Hub) -> None:
     assert (await meeting(hub)).state is MeetingState.open
 
 
+@on_sqlite
 async def test_whoever_has_just_been_asked_again_has_an_hour_to_answer(hub: Hub) -> None:
     await keep(hub, sofia("17:30"))
     await look(hub, 4, 17, 30)
@@ -625,6 +650,7 @@ def test_nothing_is_released_without_fair_notice(asked: int, again: int, late: i
 # Staff
 
 
+@on_sqlite
 async def test_interpreters_have_their_list_and_each_change_of_it(hub: Hub) -> None:
     await add_iris(hub, "es")
     needs = ["wheelchair", "childcare"]
@@ -652,6 +678,7 @@ async def test_interpreters_have_their_list_and_each_change_of_it(hub: Hub) -> N
     assert len(hub.telegram.read_by(IRIS)) == 3
 
 
+@on_sqlite
 async def test_somebody_tells_an_interpreter_who_has_no_telephone(hub: Hub) -> None:
     await keep(hub, sofia())
     await look(hub, 4, 8)
@@ -669,6 +696,7 @@ async def test_somebody_tells_an_interpreter_who_has_no_telephone(hub: Hub) -> N
     assert new.reason == "Please tell Iris, 2026-11-06: no meetings any more"
 
 
+@on_sqlite
 async def test_the_office_arranges_what_a_family_needs_once(hub: Hub) -> None:
     await keep(hub, sofia(needs=["childcare", "sign language", "wheelchair"], by=None))
     await look(hub, 3, 12)

@@ -101,6 +101,7 @@ async def test_a_time_that_the_school_cancelled_says_so_until_there_is_another(s
     assert (found.start, found.why_none) == (at("17:45"), "")
 
 
+@on_sqlite
 async def test_a_teachers_sheet_has_conferences_breaks_and_what_is_free(sessions: Sessions) -> None:
     found = await a_day(sessions)
     rivera = sheet(found, "teacher:rivera")
@@ -112,6 +113,7 @@ async def test_a_teachers_sheet_has_conferences_breaks_and_what_is_free(sessions
     assert [one.key for one in rivera.timeless] == ["c"]
 
 
+@on_sqlite
 async def test_an_interpreters_sheet_shows_the_ways_between_sites_and_back_home(sessions: Sessions) -> None:
     vo = sheet(await a_day(sessions), "interpreter:I-1")
     assert [(*clock, piece.note) for clock, piece in zip(clocks(vo.pieces), vo.pieces, strict=True)] == [
@@ -124,6 +126,7 @@ async def test_an_interpreters_sheet_shows_the_ways_between_sites_and_back_home(
     assert clocks(sheet(await read(sessions), "interpreter:I-2").pieces) == [("free", "17:00", "19:00")]
 
 
+@on_sqlite
 async def test_a_wheelchair_is_met_in_the_room_that_it_reaches(sessions: Sessions) -> None:
     conferences = written()["conferences"]
     conferences[1]["needs"] = ["wheelchair"]
@@ -136,6 +139,7 @@ async def test_a_wheelchair_is_met_in_the_room_that_it_reaches(sessions: Session
     assert clocks(sheet(found, "room:library").pieces) == [("conference", "17:30", "18:00")]
 
 
+@on_sqlite
 async def test_the_csv_has_what_a_checker_needs(sessions: Sessions) -> None:
     found = rows(await a_day(sessions))
     assert len(found) == 6
@@ -194,6 +198,7 @@ async def test_two_days_come_one_after_the_other(sessions: Sessions) -> None:
     assert days_of == sorted(days_of)
 
 
+@on_sqlite
 async def test_a_day_that_there_is_not_is_a_sentence(sessions: Sessions) -> None:
     async with sessions() as session:
         with pytest.raises(keeping.NoSuchDay):

@@ -255,6 +255,7 @@ async def test_the_published_numbers_do_not_follow_the_roster(fair: Fair) -> Non
     assert all(len(interest.token) >= 32 for interest in interests)
 
 
+@on_sqlite
 async def test_telegram_brings_buttons_in_their_language(fair: Fair) -> None:
     await fair.open()
     (invitation,) = [text for text in fair.telegram.texts if "Đọc sách" in text.text]
@@ -313,6 +314,7 @@ async def test_one_question_after_the_other_and_what_was_answered_is_said_again(
     assert interest.state is InterestState.applied
 
 
+@on_sqlite
 async def test_repeated_wrong_and_odd_digits_are_answered_in_words(fair: Fair) -> None:
     await fair.open(questions=QUESTIONS[:2])
     await fair.says("ana", "5")
@@ -329,6 +331,7 @@ async def test_repeated_wrong_and_odd_digits_are_answered_in_words(fair: Fair) -
     assert await fair.states("ana") == ["applied"]
 
 
+@on_sqlite
 async def test_no_and_back_again(fair: Fair) -> None:
     await fair.open()
     await fair.says("carol", "9")
@@ -376,6 +379,7 @@ async def test_a_sentence_reaches_the_teacher_and_a_teachers_text_takes_the_digi
     assert "Linh is sick today." in fair.telegram.read_by("8002")[-1]
 
 
+@on_sqlite
 async def test_words_are_an_answer_only_right_after_a_question_that_asks_for_words(fair: Fair) -> None:
     await fair.open(questions=[QUESTIONS[2]])
     await fair.says("carol", "1")
@@ -392,6 +396,7 @@ async def test_words_are_an_answer_only_right_after_a_question_that_asks_for_wor
     assert (await fair.interest("ana")).answers == {}
 
 
+@on_sqlite
 async def test_a_button_answers_the_question_that_it_stands_under(fair: Fair) -> None:
     await fair.open(questions=QUESTIONS[:2])
     await fair.says("bao", "1", "telegram")
@@ -407,6 +412,7 @@ async def test_a_button_answers_the_question_that_it_stands_under(fair: Fair) ->
     assert (await fair.interest("bao")).answers == {"childcare": False}, "an edited text may be an answer to anything"
 
 
+@on_sqlite
 async def test_two_who_share_a_phone_each_answer_their_own(fair: Fair) -> None:
     async with fair.sessions.begin() as session:
         shared = Contact(
@@ -428,6 +434,7 @@ async def test_two_who_share_a_phone_each_answer_their_own(fair: Fair) -> None:
     assert sorted(by_person.values()) == ["applied", "declined"]
 
 
+@on_sqlite
 async def test_an_invitation_inside_a_digest_can_be_answered(fair: Fair) -> None:
     fair.school = school.School("Rio Grande School", fold_accents=False, weekly_texts=1)
     await fair.send("News.", "guardian:carol")
@@ -443,6 +450,7 @@ async def test_an_invitation_inside_a_digest_can_be_answered(fair: Fair) -> None
     assert await fair.states("carol") == ["applied"]
 
 
+@on_sqlite
 async def test_without_a_cap_whoever_asks_has_a_place_at_once(fair: Fair) -> None:
     await fair.open(cap=None)
     await fair.says("carol", "1")
@@ -468,6 +476,7 @@ async def test_many_answer_at_once_and_each_counts_once(fair: Fair) -> None:
     assert (await fair.states("carol"))[0] in ("selected", "withdrawn")
 
 
+@on_sqlite
 async def test_who_stopped_hears_nothing_of_the_draw(fair: Fair) -> None:
     await fair.open(cap=2)
     await fair.says("carol", "1")
@@ -560,6 +569,7 @@ async def test_shares_are_kept_in_the_draw_and_when_somebody_moves_up(fair: Fair
     assert await placed(fair, people) == ["ana", "carol"], "with nobody left who counts, the place passes on"
 
 
+@on_sqlite
 async def test_guardians_of_one_child_are_one_household(fair: Fair) -> None:
     """Bao and Carol share Linh. The second of them comes behind Ana, whatever the lots."""
     await three_apply(fair, cap=2, selection={"one_per_household": True})
@@ -569,6 +579,7 @@ async def test_guardians_of_one_child_are_one_household(fair: Fair) -> None:
     assert (await fair.interest("bao")).groups["household"] == (await fair.interest("carol")).groups["household"]
 
 
+@on_sqlite
 async def test_who_did_not_get_through_the_questions_takes_part_and_is_called(fair: Fair) -> None:
     await fair.open(questions=QUESTIONS[:1])
     await fair.says("carol", "1")
@@ -598,6 +609,7 @@ async def test_the_export_says_what_the_draw_said_and_names_nobody(fair: Fair) -
 # What comes after
 
 
+@on_sqlite
 async def test_reminders_go_to_those_who_have_a_place_and_never_late(fair: Fair) -> None:
     people = await three_apply(fair)
     await fair.draw()
@@ -633,6 +645,7 @@ def test_after_a_day_without_power_only_the_last_reminder_goes_out() -> None:
     assert list(reminding.due(file, ZONE, BEGINS)) == []
 
 
+@on_sqlite
 async def test_a_session_that_moves_is_told_to_who_counts_on_it(fair: Fair) -> None:
     people = await three_apply(fair)
     await fair.draw()
@@ -649,6 +662,7 @@ async def test_a_session_that_moves_is_told_to_who_counts_on_it(fair: Fair) -> N
     assert await fair.remind() == 1, "the reminder is for the new day"
 
 
+@on_sqlite
 async def test_what_is_cancelled_is_told_and_nobody_is_reminded(fair: Fair) -> None:
     people = await three_apply(fair)
     await fair.draw()
@@ -701,6 +715,7 @@ def test_a_list_of_who_came_is_read_or_refused(text: str, found: dict[str, bool]
         assert attending.read_list(text.encode()) == found
 
 
+@on_sqlite
 async def test_the_calendar_has_the_sessions_and_takes_them_out_again(fair: Fair) -> None:
     await three_apply(fair, cap=3)
     await fair.draw()
@@ -724,6 +739,7 @@ async def test_the_calendar_has_the_sessions_and_takes_them_out_again(fair: Fair
     assert second[0]["SEQUENCE"] > first[0]["SEQUENCE"]
 
 
+@on_sqlite
 async def test_texts_that_nobody_prepared_go_through_the_machine_or_to_a_person(fair: Fair) -> None:
     """No pack is installed: whoever reads another language than the file's is called, and reads nothing in English."""
     asked = await fair.open(title="Reading at home", description="Two evenings about reading.")
@@ -734,6 +750,7 @@ async def test_texts_that_nobody_prepared_go_through_the_machine_or_to_a_person(
     assert {task.language for task in await fair.tasks()} == {"es", "vi", "tr", "es-MX"}
 
 
+@on_sqlite
 async def test_an_audience_or_a_priority_that_names_nobody_is_refused(fair: Fair) -> None:
     for changes in ({"audience": "group:9Z"}, {"selection": {"priority": "group:9Z"}}):
         with pytest.raises(HubError):

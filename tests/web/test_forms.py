@@ -120,6 +120,7 @@ async def test_looking_changes_nothing_and_pressing_twice_is_pressing_once(fair:
     assert [field["value"] for field in page.all("input") if field["type"] == "text"] == ["Cómo leer"]
 
 
+@on_sqlite
 async def test_what_is_missing_is_named_and_the_rest_is_kept(fair: Browser) -> None:
     await fair.open(questions=QUESTIONS)
     path = await fair.form_of("carol")
@@ -152,6 +153,7 @@ async def test_a_name_is_taken_off_and_a_place_given_back_to_the_next(fair: Brow
     assert await fair.states(first) == ["withdrawn"], "it is too late for that"
 
 
+@on_sqlite
 async def test_after_closing_and_when_it_is_over_nothing_is_taken(fair: Browser) -> None:
     await fair.open()
     path = await fair.form_of("carol")
@@ -167,6 +169,7 @@ async def test_after_closing_and_when_it_is_over_nothing_is_taken(fair: Browser)
     assert page.all("form") == []
 
 
+@on_sqlite
 async def test_the_public_page_shows_the_event_and_signs_nobody_up(fair: Browser) -> None:
     await fair.keep(questions=QUESTIONS)
     token = (await school.rows(fair.sessions, Event))[0].token

@@ -58,13 +58,19 @@ class Reached:
 async def note(session: AsyncSession, name: str, number: int, came: Mapping[str, bool], at: datetime) -> int:
     """Note who was at a session, by their ids in the roster. Noting again corrects it. Returns how many were noted."""
     opened = await keeping.find(session, name)
+    found = {external_id: await keeping.interest_of(session, opened.row, external_id) for external_id in came}
+    return await note_interests(session, opened, number, {found[one].id or 0: present for one, present in came.items()}, at)
+
+
+async def note_interests(session: AsyncSession, opened: Opened, number: int, came: Mapping[int, bool], at: datetime) -> int:
+    """The same, by the ids of their interests in this event."""
     place = number - 1
     if not 0 <= place < len(opened.file.sessions):
         raise NoSuchSession(NoSuchSession.__doc__)
-    rows = []
-    for external_id, present in came.items():
-        interest = await keeping.interest_of(session, opened.row, external_id)
-        rows.append(EventAttendance(interest_id=interest.id or 0, session=place, present=present, noted_at=at))
+    rows = [
+        EventAttendance(interest_id=interest_id, session=place, present=present, noted_at=at)
+        for interest_id, present in came.items()
+    ]
     await database.put_all(session, rows, ["interest_id", "session"])
     return len(rows)
 

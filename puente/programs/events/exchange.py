@@ -9,10 +9,10 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from puente.models import HubError
-from puente.programs.events import lots
-from puente.programs.events.drawing import PLACE, WAITLIST
-from puente.programs.events.keeping import SEPARATOR
+from puente.models import EventInterest, HubError
+from puente.programs.events import files, lots
+from puente.programs.events.drawing import PLACE, WAITLIST, outcome
+from puente.programs.events.keeping import SEPARATOR, Opened
 from puente.programs.events.lots import Applicant, Drawn, Rule
 from puente.programs.tables import FORMULA_STARTS, safe_cell
 
@@ -20,6 +20,10 @@ FIRST_LINE = f"# puente draw {lots.ALGORITHM}"
 HEADINGS = ("event", "seed", "rule", "digest")
 COLUMNS = ("number", "rank", "outcome", "priority", "household")
 LARGEST_FILE = 50_000_000
+
+
+class NotDrawn(HubError):
+    """This event has not been drawn yet."""
 
 
 class NotAnExport(HubError):
@@ -41,6 +45,14 @@ class Difference:
 
     line: int
     reason: str
+
+
+def of(opened: Opened, interests: Sequence[EventInterest]) -> Export:
+    """What is published of an event's draw. Raises NotDrawn."""
+    if opened.row.seed is None:
+        raise NotDrawn(NotDrawn.__doc__)
+    rule = files.rule_of(opened.file)
+    return Export(opened.row.name, opened.row.seed, rule, lots.digest(rule), tuple(outcome(interests)))
 
 
 def written(export: Export, names: Mapping[int, Sequence[str]] | None = None) -> str:

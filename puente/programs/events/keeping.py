@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -121,6 +121,12 @@ async def of(session: AsyncSession, event_id: int, *, lock: bool = False) -> Ope
 async def interests(session: AsyncSession, event: Event, *states: InterestState) -> list[EventInterest]:
     query = select(EventInterest).where(col(EventInterest.event_id) == event.id).order_by(col(EventInterest.number))
     return list(await session.scalars(query.where(col(EventInterest.state).in_(states)) if states else query))
+
+
+async def count(session: AsyncSession, event: Event, *states: InterestState) -> int:
+    """How many are in any of these states."""
+    theirs = (col(EventInterest.event_id) == event.id, col(EventInterest.state).in_(states))
+    return await session.scalar(select(func.count()).select_from(EventInterest).where(*theirs)) or 0
 
 
 async def interest_of(session: AsyncSession, event: Event, external_id: str) -> EventInterest:

@@ -80,6 +80,14 @@ async def open_event(
     return asked
 
 
+async def still_to_ask(session: AsyncSession, opened: Opened, senders: Collection[str]) -> list[Guest]:
+    """Whom `open_event` would ask now, or have called: everyone whom the event is for, and who has not been invited yet."""
+    of_event = (col(EventInterest.event_id) == opened.row.id, col(EventInterest.invited_at).is_not(None))
+    invited = set(await session.scalars(select(col(EventInterest.person_id)).where(*of_event)))
+    guests = await _guests(session, opened, senders)
+    return [guest for person_id, guest in guests.items() if person_id not in invited]
+
+
 async def _open(session: AsyncSession, name: str, at: datetime, zone: ZoneInfo) -> Opened:
     opened = await keeping.find(session, name, lock=True)
     if opened.row.state not in (EventState.draft, EventState.open) or at >= opened.file.closes_at(zone):

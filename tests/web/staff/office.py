@@ -42,6 +42,7 @@ from puente.models.database import Sessions
 from puente.translations.engine import Engine
 from puente.translations.translator import Translator
 from puente.translations.words import Words
+from puente.web.api import open_api
 from puente.web.site import open_site
 from puente.web.staff import open_pages
 from puente.web.staff.desk import Desk
@@ -159,7 +160,7 @@ async def open_office(sessions: Sessions, *, change: Callable[[dict[str, Any]], 
     if change:
         change(given)
     desk = Desk(sessions, SCHOOL, translator, lambda: office.at, PACES, **given)
-    office.site = open_site(sessions, [], lambda: office.at, None, {"/": open_pages(desk)})
+    office.site = open_site(sessions, [], lambda: office.at, None, {"/api": open_api(desk), "/": open_pages(desk)})
     async with sessions.begin() as session:
         for key, school in SCHOOLS.items():
             account = await accounts.add(session, numbers.person[key], f"{key}@school.example", NOON, school=school)

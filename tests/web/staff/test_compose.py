@@ -50,6 +50,7 @@ async def messages(office: Office) -> list[Message]:
     return await rows(office.sessions, Message, col(Message.origin).startswith("page:"))
 
 
+@on_sqlite
 async def test_a_teacher_writes_to_the_one_class_they_have_in_two_steps(office: Office) -> None:
     browser = await office.signed_in("rivera")
     page = await browser.get("/write")
@@ -63,6 +64,7 @@ async def test_a_teacher_writes_to_the_one_class_they_have_in_two_steps(office: 
     assert message.send_at == office.at
 
 
+@on_sqlite
 async def test_the_same_form_twice_writes_one_message_and_a_changed_one_another(office: Office) -> None:
     browser = await office.signed_in("rivera")
     assert (await send(browser)).place == (await send(browser)).place
@@ -224,6 +226,7 @@ async def test_an_emergency_and_a_notice_are_sent_by_a_second_press_that_repeats
     assert [message.kind for message in await messages(office)] == [Kind.urgent, Kind.notice]
 
 
+@on_sqlite
 async def test_a_time_is_that_of_the_school_and_said_as_each_familys_clock_has_it(office: Office) -> None:
     async with office.sessions.begin() as session:
         (await session.get_one(Person, office.numbers.person["ana"])).timezone = "America/New_York"
@@ -237,6 +240,7 @@ async def test_a_time_is_that_of_the_school_and_said_as_each_familys_clock_has_i
     assert message.send_at == datetime(2026, 12, 5, 1, 30, tzinfo=UTC)
 
 
+@on_sqlite
 async def test_a_series_is_added_once_however_often_the_button_is_pressed(office: Office) -> None:
     browser = await office.signed_in("rivera")
     weekly = {"when": "weekly", "days": ["mon", "thu"], "on_time": "15:30", "series": "reading", "closed": "skip"}
@@ -251,6 +255,7 @@ async def test_a_series_is_added_once_however_often_the_button_is_pressed(office
     assert (other.status, "There is a schedule of this name already" in other.text) == (400, True)
 
 
+@on_sqlite
 async def test_a_draft_is_kept_opened_again_and_gone_when_it_is_sent(office: Office) -> None:
     browser = await office.signed_in("rivera")
     half = {**FORM, "text": "On {date} we", "date": "2026-12-01", "do": "draft"}
@@ -270,6 +275,7 @@ async def test_a_draft_is_kept_opened_again_and_gone_when_it_is_sent(office: Off
     assert (await browser.get(f"/write?text={row.id}")).status == 404
 
 
+@on_sqlite
 async def test_a_shared_template_is_offered_to_colleagues_of_the_school_without_whom_it_was_for(office: Office) -> None:
     rivera = await office.signed_in("rivera")
     form = {**FORM, "to": "student:sofia", "name": "Closed", "shared": "1", "do": "template"}

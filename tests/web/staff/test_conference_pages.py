@@ -1,4 +1,4 @@
-"""The pages of conference days: the whole work of an office by hand, each member of staff their own day, and nothing of another's."""
+"""The pages of conference days: an office does its whole work on them, and each member of staff sees their own day alone."""
 
 import asyncio
 import json
@@ -129,7 +129,8 @@ async def test_a_family_that_has_called_is_booked_moved_and_freed_by_hand(office
     assert "The family gets a text with it." in (await browser.follow(answer)).text
     booked = await meeting(office, "c")
     assert booked.state is MeetingState.booked
-    assert booked.starts_at and first.endswith(f"{booked.starts_at:%Y%m%d%H%M}")
+    assert booked.starts_at
+    assert first.endswith(f"{booked.starts_at:%Y%m%d%H%M}")
     told = len(await texts(office))
     await browser.post(path, do="take", time=first)
     assert len(await texts(office)) == told == 1, "pressing twice tells nobody twice"
@@ -152,13 +153,13 @@ async def test_a_family_that_has_called_is_booked_moved_and_freed_by_hand(office
 
 
 @on_sqlite
-async def test_a_family_that_cannot_be_written_to_is_told_on_the_phone(office: Office) -> None:
+async def test_a_family_that_cannot_be_written_to_is_said_to_get_no_text(office: Office) -> None:
     browser = await office.signed_in("office")
     path = await family(office, "e")
     page = await browser.get(path)
     assert "nothing was sent about the conference" in page.text
     answer = await browser.post(path, do="take", time=times(page)[0])
-    assert "tell them on the phone" in (await browser.follow(answer)).text
+    assert "The family gets no text: this page says why." in (await browser.follow(answer)).text
     assert (await meeting(office, "e")).interpreter == "I-2"
     assert await texts(office) == []
 

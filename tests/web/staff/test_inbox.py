@@ -56,6 +56,7 @@ async def day(sessions: Sessions) -> Day:
     return Day(await open_office(sessions))
 
 
+@on_sqlite
 async def test_a_thread_is_read_in_both_languages_answered_in_place_and_then_done(day: Day) -> None:
     await day.conversation()
     browser = await day.office.signed_in("rivera")
@@ -139,6 +140,7 @@ async def test_what_cannot_be_sent_is_said_and_stays_typed(day: Day) -> None:
     assert "Send this answer" not in (await browser.get(path)).text
 
 
+@on_sqlite
 async def test_an_answer_goes_to_the_phone_that_they_wrote_from_and_to_nobody_else(day: Day) -> None:
     await day.writes("rivera", NEWS, "student:linh")
     await day.says("bao", "Cảm ơn.", "SM7", channel="sms")
@@ -188,6 +190,7 @@ async def test_an_answer_in_telegram_leaves_nothing_waiting_on_the_page(day: Day
     assert "unread" not in (await browser.get("/inbox?show=all")).text
 
 
+@on_sqlite
 async def test_a_colleague_who_is_handed_a_thread_sees_what_waits_and_is_told(day: Day) -> None:
     await day.writes("rivera", "Hello.", "guardian:ana")
     await day.says("ana", "Tengo una pregunta.", "SM0")

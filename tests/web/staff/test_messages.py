@@ -52,6 +52,7 @@ async def follow(browser: Browser, message_id: int) -> list[str]:
     return [re.sub(r"<[^>]+>|\s+", " ", one).strip() if isinstance(one, str) else "over" for one in shown]
 
 
+@on_sqlite
 async def test_the_page_says_where_every_text_stands_and_what_happens_next(office: Office) -> None:
     here = hub(office)
     here.sms.script["+15055550103"] = [Refused("The number does not exist.", Trouble.bad_address)]
@@ -68,6 +69,7 @@ async def test_the_page_says_where_every_text_stands_and_what_happens_next(offic
     assert "data-events" not in page.body  # nothing moves any more
 
 
+@on_sqlite
 async def test_the_numbers_follow_until_everything_is_settled(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "BEAT", 0.01)
     here, browser = hub(office), await office.signed_in("rivera")
@@ -91,6 +93,7 @@ async def test_the_numbers_do_not_follow_for_ever(office: Office, monkeypatch: p
     assert await follow(browser, message_id) == ["Nothing has left yet.", "over"]
 
 
+@on_sqlite
 async def test_only_who_may_see_a_message_has_its_page_in_any_way(office: Office) -> None:
     message_id = await written(office)
     browser = {who: await office.signed_in(who) for who in office.accounts}
@@ -124,6 +127,7 @@ async def test_a_message_that_is_not_there_and_the_hubs_own_are_nobodys(office: 
     assert "{link}" not in (await admin.get("/messages")).text
 
 
+@on_sqlite
 async def test_a_message_is_taken_back_before_it_leaves_once(office: Office) -> None:
     browser, message_id = await office.signed_in("rivera"), await written(office)
     page = await browser.get(f"/messages/{message_id}")
@@ -174,6 +178,7 @@ async def test_a_message_that_was_stopped_in_the_middle_goes_on(office: Office) 
     assert set((await hub(office).states(message_id)).values()) == {State.delivered}
 
 
+@on_sqlite
 async def test_the_office_changes_what_is_for_its_own_families_only(office: Office) -> None:
     browser = await office.signed_in("office")
     ours, everybodys = await written(office), await written(office, "school", "admin")
@@ -187,6 +192,7 @@ async def test_the_office_changes_what_is_for_its_own_families_only(office: Offi
     assert "Samira" not in (await browser.get(f"/messages/{everybodys}/export.csv")).body
 
 
+@on_sqlite
 async def test_replies_stand_beside_it_in_both_languages(office: Office) -> None:
     here = hub(office)
     message_id = await here.send(CLOSED, "group:3B", author="rivera")
@@ -221,6 +227,7 @@ async def test_the_table_has_no_formula_and_no_stranger_in_it(office: Office) ->
     assert "Ana Reyes" in north.body
 
 
+@on_sqlite
 async def test_the_list_has_what_one_may_see_by_pages_with_the_planned_on_top(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

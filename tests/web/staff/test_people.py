@@ -48,6 +48,7 @@ async def on_file(office: Office, who: str) -> list[Contact]:
     return await rows(office.sessions, Contact, col(Contact.person_id) == office.numbers.person[who])
 
 
+@on_sqlite
 async def test_a_search_finds_only_whom_the_reader_may_see(office: Office) -> None:
     for who, query, seen, hidden in (
         ("rivera", "reyes", "Ana Reyes", "Tomas"),
@@ -135,6 +136,7 @@ async def test_no_form_works_without_its_key(office: Office) -> None:
         assert (await admin.post(path, form_key="")).status == 403, path
 
 
+@on_sqlite
 async def test_a_language_that_was_told_is_not_the_rosters_to_change(office: Office) -> None:
     rivera = await office.signed_in("rivera")
     answer = await rivera.post(url(office, "ana", "language"), language="vi")
@@ -148,6 +150,7 @@ async def test_a_language_that_was_told_is_not_the_rosters_to_change(office: Off
     assert 'value="Klingonish!"' in answer.body
 
 
+@on_sqlite
 async def test_a_number_is_added_first_with_where_it_comes_from(office: Office) -> None:
     browser = await office.signed_in("office")
     form = {"number": "(505) 555-0177", "source": "enrollment form, 3 November"}
@@ -182,6 +185,7 @@ async def test_a_number_that_is_wrong_is_refused_with_what_was_typed(office: Off
     assert await on_file(office, "fidel") == []
 
 
+@on_sqlite
 async def test_a_number_that_was_stopped_stays_stopped_for_whoever_gets_it(office: Office) -> None:
     async with office.sessions.begin() as session:
         await session.execute(update(Contact).where(col(Contact.address) == ANA).values(stopped_at=NOON))
@@ -194,6 +198,7 @@ async def test_a_number_that_was_stopped_stays_stopped_for_whoever_gets_it(offic
     assert [task.kind for task in await rows(office.sessions, Task)] == [TaskKind.repair]  # two guardians share it: a person asks
 
 
+@on_sqlite
 async def test_a_stop_said_aloud_stops_everyone_with_that_number(office: Office) -> None:
     async with office.sessions.begin() as session:
         carol = office.numbers.contact["carol", "sms"]
@@ -214,6 +219,7 @@ async def test_a_stop_said_aloud_stops_everyone_with_that_number(office: Office)
     assert {contact.id for contact in stopped} == {carol}  # who shares it speaks for themselves
 
 
+@on_sqlite
 async def test_a_removed_number_is_kept_with_why_and_the_next_one_is_used(office: Office) -> None:
     browser = await office.signed_in("office")
     telegram = office.numbers.contact["bao", "telegram"]
@@ -224,6 +230,7 @@ async def test_a_removed_number_is_kept_with_why_and_the_next_one_is_used(office
     assert (await browser.post(url(office, "bao", "contacts", telegram, "first"))).status == 400
 
 
+@on_sqlite
 async def test_the_order_is_changed_by_putting_one_first(office: Office) -> None:
     rivera = await office.signed_in("rivera")
     sms = office.numbers.contact["bao", "sms"]
@@ -232,6 +239,7 @@ async def test_the_order_is_changed_by_putting_one_first(office: Office) -> None
     assert [contact.channel for contact in order] == ["sms", "telegram"]
 
 
+@on_sqlite
 async def test_fewer_rights_need_a_reason_that_no_roster_undoes(office: Office) -> None:
     browser, sofia = await office.signed_in("office"), office.numbers.student["sofia"]
     assert "Say why" in (await browser.post(url(office, "ana", "rights", sofia), may="none", note=" ")).text
@@ -247,6 +255,7 @@ async def test_fewer_rights_need_a_reason_that_no_roster_undoes(office: Office) 
     assert "Order 7" in (await browser.get(f"/students/{sofia}")).text
 
 
+@on_sqlite
 async def test_an_invitation_is_theirs_alone(office: Office) -> None:
     rivera = await office.signed_in("rivera")
     answer = await rivera.post(url(office, "fidel", "invite"))

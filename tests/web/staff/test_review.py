@@ -32,6 +32,7 @@ async def notice(office: Office, text: str = TEXT, to: str = "guardian:ana", **m
     return f"/review/{message_id}/es"
 
 
+@on_sqlite
 async def test_a_translation_is_given_sentence_by_sentence_sent_and_remembered(office: Office) -> None:
     path = await notice(office)
     browser = await office.signed_in("reviewer")
@@ -128,6 +129,7 @@ def test_sentences_put_together_again_are_the_translation(text: str, translation
 # The glossary
 
 
+@on_sqlite
 async def test_a_term_is_added_changed_looked_up_and_removed(office: Office) -> None:
     browser = await office.signed_in("reviewer")
     assert (await browser.get("/glossary")).status == 200

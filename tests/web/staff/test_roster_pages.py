@@ -129,6 +129,7 @@ async def test_a_page_with_a_thousand_wrong_rows_stays_small(office: Office) -> 
     assert "Nothing in this file can be taken" in answer.text
 
 
+@on_sqlite
 async def test_a_zip_of_oneroster_is_read(office: Office) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:

@@ -78,6 +78,7 @@ async def form(browser: Browser, task_id: int | None, verb: str, **given: object
     return answer.place or f"{answer.status} {answer.text}"
 
 
+@on_sqlite
 async def test_each_role_sees_the_tasks_about_whom_they_may_see(office: Office) -> None:
     message = await written(office, "rivera", "guardian:ana")
     notice = await written(office, "office", "guardian:ana", Kind.reply)
@@ -125,6 +126,7 @@ async def test_what_is_not_theirs_is_as_if_it_were_not_there(office: Office) -> 
     assert [task for task in await rows(office.sessions, Task) if task.done_at] == []
 
 
+@on_sqlite
 async def test_a_call_shows_whom_to_call_and_what_to_say_and_keeps_what_came_of_it(office: Office) -> None:
     pipe = hub(office)
     pipe.sms.script["+15055550103"] = []
@@ -181,6 +183,7 @@ async def test_a_number_that_is_right_is_said_to_be_so(office: Office) -> None:
     assert (await hub(office).contact("ana")).verified_at == office.at
 
 
+@on_sqlite
 async def test_a_stranger_is_linked_to_their_family_with_all_that_they_wrote(office: Office) -> None:
     task = await stranger_writes(office, "Soy la mamá de Sofía", "SM1")
     await stranger_writes(office, "¿Hay alguien?", "SM2")
