@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # A virtual environment that happens to be active must not leak into this one.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
-.PHONY: demo test check bench practice-pack fonts lock clean
+.PHONY: demo test check bench practice-pack fonts screenshots lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m samples.demo
@@ -35,6 +35,10 @@ practice-pack: $(VENV)/.installed-dev
 # The fonts that paper is printed in, from npm: puente/printing/fonts/README.md.
 fonts: $(VENV)/.installed
 	$(BIN)/python -m tools.fonts
+
+# The pictures of the README, from the browser in which the main job is tested.
+screenshots: $(VENV)/.installed-dev
+	PUENTE_SCREENSHOTS=docs/images $(BIN)/python -m pytest -n0 tests/browser/test_the_main_job.py
 
 lock: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --universal --generate-hashes --no-annotate --no-header --quiet pyproject.toml --group build -o requirements.lock

@@ -28,7 +28,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col
 
 from puente.bot import staff
-from puente.messaging import composing, digests, metrics, office_hours, outbox, phones, posting, repair, rights, scheduling
+from puente.messaging import (
+    composing,
+    digests,
+    fairness,
+    metrics,
+    office_hours,
+    outbox,
+    phones,
+    posting,
+    repair,
+    rights,
+    scheduling,
+)
 from puente.messaging.channels.base import Channel
 from puente.messaging.channels.handset import Handset
 from puente.messaging.channels.twilio import TwilioSms
@@ -54,6 +66,7 @@ from puente.translations.engine import Engine
 from puente.translations.phrases import Phrases
 from puente.translations.translator import Translator
 from puente.translations.words import Words
+from puente.web.api import open_api
 from puente.web.bookings import bookings_routes
 from puente.web.forms import forms_routes
 from puente.web.pages import pages_routes
@@ -68,7 +81,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 # How often each tick comes round, in seconds. Each is skipped while its last run is still going.
-EVERY = {"fire": 5.0, "post": 5.0, "listen": 0.5, "hours": 10.0, "look_after": 600.0, "bundle": 30.0, "release": 1.0, "stray": 60.0}
+EVERY = {
+    "fire": 5.0, "post": 5.0, "listen": 0.5, "hours": 10.0, "look_after": 600.0, "bundle": 30.0, "release": 1.0, "stray": 60.0,
+    "count": 900.0,
+}  # fmt: skip
 EVERY_LINE = 0.5
 
 # Where there is no clock, what no hour waits for is looked at so often: it reads the whole roster.
@@ -160,6 +176,9 @@ class Hub:
     async def post(self) -> int:
         """Tell the district's own systems what happened."""
         return await posting.collect(self.sessions, self.now()) + await self.poster.drain()
+
+    async def count(self) -> int:
+        return await fairness.keep(self.sessions, self.now())
 
     async def stray(self) -> int:
         return await self.dispatcher.give_up_strays()
@@ -261,7 +280,8 @@ class Hub:
             )  # fmt: skip
         if self.listening:
             routers.append(telegram_routes(self.sessions, self.telegram_secret, self.now))
-        return open_site(self.sessions, routers, self.now, self.metrics_token, {"/": open_pages(self.desk)})
+        mounted = {"/api": open_api(self.desk), "/": open_pages(self.desk)}
+        return open_site(self.sessions, routers, self.now, self.metrics_token, mounted)
 
     @property
     def desk(self) -> Desk:
@@ -269,7 +289,7 @@ class Hub:
         return Desk(
             self.sessions, self.school, self.translator, self.now, self.paces, self.public_url, self.settings.segment_price,
             _mailer(self.settings), self.attendance_rules, self.levels_file,
-            invite=self.listening.link if self.listening else None,
+            invite=self.listening.link if self.listening else None, post_to_private=self.settings.post_to_private,
         )  # fmt: skip
 
     async def serve(self, host: str, port: int) -> None:

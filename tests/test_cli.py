@@ -47,7 +47,7 @@ COMMANDS = ["init", "roster", "roster import", "send", "preview", "work", "repor
             "columns", "columns list", "columns show", "columns set", "columns remove", "columns approve", "columns schedule",
             "resources", "resources import", "resources list", "resources remove", "attendance",
             "attendance import", "attendance tiers", "attendance log", "attendance note", "attendance notice",
-            "user", "user add", "user link", "user list", "user end"]  # fmt: skip
+            "user", "user add", "user link", "user list", "user end", "user token", "user tokens"]  # fmt: skip
 WORDS = {"bring": "traiga", "a": "una", "blanket": "manta", "tomorrow": "mañana", "please": "por favor"}
 
 

@@ -1,15 +1,17 @@
 """The commands about accounts: who of the staff may sign in to the pages."""
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente.app import Hub
-from puente.cli.shell import AsJson, out, print_json, run, table_of
-from puente.messaging import accounts, linking
-from puente.models import Account, Person, PersonRole, Role, database
+from puente.cli.shell import LARGEST_NUMBER, AsJson, out, print_json, run, table_of
+from puente.messaging import accounts, linking, tokens
+from puente.models import Account, HubError, Person, PersonRole, Role, database
 
 users_app = typer.Typer(no_args_is_help=True, help="Accounts: who of the staff may sign in to the pages.")
 
@@ -68,6 +70,55 @@ def end(email: EmailArgument) -> None:
     run(command)
 
 
+@users_app.command("token")
+def token(
+    email: EmailArgument,
+    name: Annotated[str, typer.Option("--name", help="Which program it is for.")],
+    write: Annotated[bool, typer.Option("--write", help="It may change things too, and not only read.")] = False,
+    days: Annotated[int, typer.Option("--days", min=1, max=tokens.MOST_DAYS, help="For how many days it is valid.")] = 365,
+) -> None:
+    """Make a token, with which a program asks the API in somebody's name. It is printed once: docs/api.md shows how to use it."""
+
+    async def command(hub: Hub) -> None:
+        async with hub.sessions.begin() as session:
+            account = await _open_account(session, email)
+            made = await tokens.make(session, account.id or 0, name, hub.now(), read_only=not write, valid_for=timedelta(days=days))
+        print(made)
+
+    run(command)
+
+
+@users_app.command("tokens")
+def tokens_(
+    email: EmailArgument,
+    end: Annotated[
+        int | None,
+        typer.Option("--end", min=1, max=LARGEST_NUMBER, help="End the token of this number."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show somebody's tokens, never what opens anything; or end one of them."""
+
+    async def command(hub: Hub) -> None:
+        async with hub.sessions.begin() as session:
+            account = await accounts.by_email(session, email)
+            if end and not await tokens.end(session, account.id or 0, end, hub.now()):
+                raise HubError("This account has no open token of this number.")
+            mine = await tokens.of_account(session, account.id or 0, hub.now())
+        rows = [one.model_dump(include={"id", "name", "read_only", "made_at", "used_at", "expires_at"}) for one in mine]
+        if as_json:
+            print_json(rows)
+            return
+        table = table_of("Number", "Name", "May", "Used", "Valid until")
+        for one in mine:
+            used = f"{one.used_at:%Y-%m-%d}" if one.used_at else "never"
+            until = f"{one.expires_at:%Y-%m-%d}" if one.expires_at else "for ever"
+            table.add_row(str(one.id), one.name, "read" if one.read_only else "read and write", used, until)
+        out.print(table)
+
+    run(command)
+
+
 @users_app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """Show who has an account, with their roles."""
@@ -98,3 +149,10 @@ def list_(as_json: AsJson = False) -> None:
         out.print(table)
 
     run(command)
+
+
+async def _open_account(session: AsyncSession, email: str) -> Account:
+    account = await accounts.by_email(session, email)
+    if account.ended_at:
+        raise HubError("This account is closed.")
+    return account

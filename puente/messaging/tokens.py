@@ -62,9 +62,7 @@ async def make(
         raise TooMany(TooMany.__doc__)
     token = f"{BEGINS}{token_urlsafe(32)}"
     session.add(
-        ApiToken(
-            account_id=account_id, name=name, digest=digest(token), read_only=read_only, made_at=at, expires_at=at + valid_for
-        )
+        ApiToken(account_id=account_id, name=name, digest=digest(token), read_only=read_only, made_at=at, expires_at=at + valid_for)
     )
     await session.flush()
     return token

@@ -30,6 +30,7 @@ from puente.models.conferences import (
 from puente.models.conferences import Step as MeetingStep
 from puente.models.deliveries import Delivery, HandsetText, Receipt, Sender, State, TelegramUpdate
 from puente.models.events import Event, EventAttendance, EventInterest, EventState, InterestState
+from puente.models.figures import KeptFigures
 from puente.models.library import ColumnApproval, PageLink, Resource, SchoolColumn
 from puente.models.marks import Assignment, Mark, Trend
 from puente.models.messages import Grade, Kind, MadeBy, Message, MessageState, Rendering
@@ -83,6 +84,7 @@ __all__ = [
     "HandsetText",
     "HubError",
     "InterestState",
+    "KeptFigures",
     "Kind",
     "LinkToken",
     "MadeBy",

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -39,6 +39,10 @@ class UnreadableDirectory(HubError):
 
 class NoSuchResource(HubError):
     """The directory has nothing of this kind and name."""
+
+
+class BadPlace(HubError):
+    """This place cannot be kept: it needs a kind, a name, and a phone number or an address."""
 
 
 class NothingNearby(HubError):
@@ -81,6 +85,35 @@ async def keep(session: AsyncSession, directory: Directory) -> Count:
     if missing := len(known.keys() - directory.places.keys()):
         directory.notices.append(Notice("", 0, f"Places known before but missing from the file, left as they are: {missing}"))
     return count
+
+
+def place(given: Mapping[str, str], region: str, at: datetime) -> Resource:
+    """One place, from what stands in each of COLUMNS. Raises BadPlace with what is wrong."""
+    row = Row("", 0, [given.get(column, "") for column in COLUMNS], {column: at for at, column in enumerate(COLUMNS)})
+    try:
+        return _place(row, region, at)
+    except WrongRow as wrong:
+        raise BadPlace(f"{str(wrong)[:1].upper()}{str(wrong)[1:]}.") from None
+
+
+async def put(session: AsyncSession, new: Resource, instead_of: Resource | None = None) -> None:
+    """Keep one place, in the place of the one that has its kind and name, and of another where it was called otherwise."""
+    if instead_of and (instead_of.kind, instead_of.name) != (new.kind, new.name):
+        await session.delete(instead_of)
+        await session.flush()
+    await database.put_all(session, [new], ["kind", "name"])
+
+
+async def one(session: AsyncSession, place_id: int) -> Resource | None:
+    return await session.get(Resource, place_id)
+
+
+async def page(session: AsyncSession, after: int, most: int) -> list[Resource]:
+    """Some of the places, by kind and name: those that come after the one with this number."""
+    rows = select(Resource).order_by(col(Resource.kind), col(Resource.name)).limit(most)
+    if before := await one(session, after) if after else None:
+        rows = rows.where(tuple_(col(Resource.kind), col(Resource.name)) > (before.kind, before.name))
+    return list(await session.scalars(rows))
 
 
 async def remove(session: AsyncSession, kind: str, name: str) -> None:

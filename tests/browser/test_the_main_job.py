@@ -28,7 +28,7 @@ def hub_of(window: Window) -> Hub:
 
 async def picture(page: Page, name: str) -> None:
     if PICTURES:
-        await page.screenshot(path=Path(PICTURES) / f"{name}.png")
+        await page.screenshot(path=Path(PICTURES) / f"{name}.png", scale="css")
 
 
 async def sign_in_with_password(window: Window, page: Page, who: str) -> None:
@@ -53,6 +53,7 @@ async def test_a_teacher_writes_to_a_class_and_the_answer_of_a_family_comes_back
     preview = page.locator("#preview")
     await expect(preview).to_contain_text("No hay clases el viernes, 27 de noviembre")
     await expect(preview).to_contain_text("27 tháng 11")
+    await page.get_by_role("textbox", name="The message").scroll_into_view_if_needed()
     await picture(page, "write")
     await page.get_by_role("button", name="Send", exact=True).click()
     await expect(page).to_have_url(re.compile("/messages/"))

@@ -134,6 +134,7 @@ async def test_every_language_has_its_page_in_its_direction(browser: Browser, se
         assert len(answer.body.encode()) < LARGEST
 
 
+@on_sqlite
 async def test_it_speaks_the_familys_language_until_the_reader_chooses_another(browser: Browser) -> None:
     for path, header, language in (
         (DINA, "ko", "ar"),
@@ -166,6 +167,7 @@ async def test_the_page_is_plain_and_nobody_keeps_it(browser: Browser) -> None:
     assert "Reyes" not in re.search("<title>(.*)</title>", answer.body)[1], "a preview shows it to a whole chat"  # type: ignore[index]
 
 
+@on_sqlite
 async def test_all_times_that_are_free_are_there_by_their_day(browser: Browser, sessions: Sessions) -> None:
     await book(sessions, "a", at("17:15"))
     answer = await browser.ask(f"{FIDEL}?lang=en")
@@ -177,6 +179,7 @@ async def test_all_times_that_are_free_are_there_by_their_day(browser: Browser, 
     assert "Room 12, main" in said(answer)
 
 
+@on_sqlite
 async def test_the_number_and_the_link_are_told_on_the_day(sessions: Sessions) -> None:
     teachers = written()["teachers"]
     teachers[3] = {"id": "diaz", "name": "Ms Diaz", "hours": [EVENING], "by": "video", "link": "https://video.example/diaz"}
@@ -192,6 +195,7 @@ async def test_the_number_and_the_link_are_told_on_the_day(sessions: Sessions) -
         assert "We will call you at that time." in pages
 
 
+@on_sqlite
 async def test_separated_parents_each_see_their_own_alone(browser: Browser, sessions: Sessions) -> None:
     await book(sessions, "a", at("17:15"))
     await book(sessions, "c", at("17:45"))
@@ -203,6 +207,7 @@ async def test_separated_parents_each_see_their_own_alone(browser: Browser, sess
         assert not [name for name in others if name in page]
 
 
+@on_sqlite
 async def test_brothers_and_sisters_are_one_choice_that_names_each(browser: Browser, sessions: Sessions) -> None:
     body = (await browser.ask(f"{ANA}?lang=en")).body
     choices = re.findall(r'<button name="time"[^>]*>(.*?)</button>', body)
@@ -228,6 +233,7 @@ async def test_whatever_names_hold_is_text_and_never_markup(browser: Browser, se
 # What it does
 
 
+@on_sqlite
 async def test_a_time_that_is_pressed_is_booked_and_everyone_told(browser: Browser, sessions: Sessions) -> None:
     (value,) = await browser.times(FIDEL, "5:30 PM")
     answer = await browser.press(FIDEL, ("time", value))
@@ -241,6 +247,7 @@ async def test_a_time_that_is_pressed_is_booked_and_everyone_told(browser: Brows
     assert message.audience["any"] == ["guardian:fidel"]
 
 
+@on_sqlite
 async def test_pressing_twice_is_pressing_once(browser: Browser, sessions: Sessions) -> None:
     (value,) = await browser.times(FIDEL, "5:30 PM")
     answers = await asyncio.gather(*(browser.post(FIDEL, ("time", value)) for _ in range(4)))
@@ -251,6 +258,7 @@ async def test_pressing_twice_is_pressing_once(browser: Browser, sessions: Sessi
     assert await count(sessions, Message) == 1
 
 
+@on_sqlite
 async def test_a_time_that_somebody_took_meanwhile_shows_the_others_in_words(browser: Browser, sessions: Sessions) -> None:
     (value,) = await browser.times(FIDEL, "5:30 PM")
     await book(sessions, "a", at("17:30"))
@@ -274,6 +282,7 @@ async def test_of_a_dozen_at_once_one_has_the_time(sessions: Sessions) -> None:
     assert [one.starts_at for one in await rows(sessions, ConferenceMeeting) if one.starts_at] == [at("17:30")]
 
 
+@on_sqlite
 async def test_moving_keeps_the_old_time_until_there_is_a_new_one(browser: Browser, sessions: Sessions) -> None:
     await book(sessions, "c", at("17:30"))
     before = await browser.ask(f"{FIDEL}?lang=en")
@@ -286,6 +295,7 @@ async def test_moving_keeps_the_old_time_until_there_is_a_new_one(browser: Brows
     assert (await one(sessions, "c")).starts_at == at("18:15")
 
 
+@on_sqlite
 async def test_giving_back_not_coming_and_coming_after_all(browser: Browser, sessions: Sessions) -> None:
     await book(sessions, "c", at("17:30"))
     given = await browser.press(FIDEL, ("do", "give_back"))
@@ -299,6 +309,7 @@ async def test_giving_back_not_coming_and_coming_after_all(browser: Browser, ses
     assert "is set for" in said(back)
 
 
+@on_sqlite
 async def test_who_will_come_says_so_once(browser: Browser, sessions: Sessions) -> None:
     await book(sessions, "c", at("17:30"))
     for _ in range(2):
@@ -309,6 +320,7 @@ async def test_who_will_come_says_so_once(browser: Browser, sessions: Sessions) 
     assert (meeting.state, meeting.confirmed_at) == (MeetingState.confirmed, NOON)
 
 
+@on_sqlite
 async def test_an_interpreter_is_declined_and_asked_for(browser: Browser, sessions: Sessions) -> None:
     await book(sessions, "e", at("17:00"), "I-2")
     shown = await browser.ask(f"{DINA}?lang=en")
@@ -322,6 +334,7 @@ async def test_an_interpreter_is_declined_and_asked_for(browser: Browser, sessio
     assert ((await one(sessions, "e")).starts_at, (await one(sessions, "e")).interpreter) == (at("17:00"), "I-2")
 
 
+@on_sqlite
 async def test_an_interpreter_who_is_not_free_then_brings_the_times_at_which_one_is(sessions: Sessions) -> None:
     interpreters = [{"id": "I-2", "languages": ["ar"], "hours": [{**EVENING, "start": "18:00"}]}]
     conferences = [{**written()["conferences"][4], "interpreter": False}]
@@ -339,6 +352,7 @@ async def test_an_interpreter_who_is_not_free_then_brings_the_times_at_which_one
     assert (meeting.starts_at, meeting.interpreter, meeting.minutes) == (at("18:00"), "I-2", 30)
 
 
+@on_sqlite
 async def test_what_a_family_needs_moves_it_to_another_room_and_keeps_its_word(browser: Browser, sessions: Sessions) -> None:
     await book(sessions, "d", at("17:00"), "I-1")
     await confirm(sessions, "d")
@@ -361,6 +375,7 @@ async def claims_of(sessions: Sessions, meeting: ConferenceMeeting) -> Sequence[
         return (await session.scalars(select(ConferenceClaim).where(col(ConferenceClaim.meeting_id) == meeting.id))).all()
 
 
+@on_sqlite
 async def test_a_need_that_the_time_does_not_allow_is_for_a_person(browser: Browser, sessions: Sessions) -> None:
     await book(sessions, "c", at("17:30"))
     answer = await browser.press(FIDEL, ("do", "need"), ("needs", "sign language"))
@@ -371,6 +386,7 @@ async def test_a_need_that_the_time_does_not_allow_is_for_a_person(browser: Brow
     assert [("sign language" in (task.reason or "")) for task in tasks] == [True]
 
 
+@on_sqlite
 async def test_who_waits_says_so_and_is_on_the_list(browser: Browser, sessions: Sessions) -> None:
     teachers = written()["teachers"]
     teachers[0]["hours"] = [{**EVENING, "end": "17:15"}]
@@ -390,6 +406,7 @@ async def test_who_waits_says_so_and_is_on_the_list(browser: Browser, sessions: 
 # What it does not do
 
 
+@on_sqlite
 async def test_looking_changes_nothing(browser: Browser, sessions: Sessions) -> None:
     await book(sessions, "c", at("17:30"))
 
@@ -404,6 +421,7 @@ async def test_looking_changes_nothing(browser: Browser, sessions: Sessions) -> 
     assert await everything() == before
 
 
+@on_sqlite
 async def test_when_the_day_is_over_it_says_what_was_and_does_nothing(browser: Browser, sessions: Sessions) -> None:
     await book(sessions, "c", at("17:30"))
     (value,) = await browser.times(FIDEL, "6:15 PM")
@@ -418,6 +436,7 @@ async def test_when_the_day_is_over_it_says_what_was_and_does_nothing(browser: B
     assert ((await one(sessions, "c")).state, (await one(sessions, "c")).starts_at) == (MeetingState.booked, at("17:30"))
 
 
+@on_sqlite
 async def test_what_nobody_was_given_is_gone_in_the_same_plain_words(browser: Browser) -> None:
     tokens = ["x" * 32, "x", "x" * 4_000, "..", "%00", "token-of-an", "TOKEN-OF-ANA"]
     answers = [await browser.ask(f"/b/{token}?lang=es") for token in tokens]
@@ -429,6 +448,7 @@ async def test_what_nobody_was_given_is_gone_in_the_same_plain_words(browser: Br
     assert answers[0].headers["cache-control"] == "no-store"
 
 
+@on_sqlite
 async def test_a_family_whose_conferences_are_others_now_has_no_page(browser: Browser, sessions: Sessions) -> None:
     async with sessions.begin() as session:
         await session.execute(update(ConferenceMeeting).where(col(ConferenceMeeting.key) == "e").values(party_id=None))
@@ -475,6 +495,7 @@ async def test_a_page_that_fails_does_not_write_its_address_into_the_log() -> No
 # The calendars
 
 
+@on_sqlite
 async def test_a_familys_calendar_is_served_and_asked_for_again(browser: Browser, sessions: Sessions) -> None:
     await book(sessions, "c", at("17:30"))
     first = await browser.ask(f"{FIDEL}/calendar.ics")
@@ -492,6 +513,7 @@ async def test_a_familys_calendar_is_served_and_asked_for_again(browser: Browser
     assert (changed.status, ics.events(changed.body.encode())[0].status.value) == (200, "CANCELLED")
 
 
+@on_sqlite
 async def test_a_feed_is_served_and_a_wrong_one_is_gone(browser: Browser, sessions: Sessions) -> None:
     await book(sessions, "c", at("17:30"))
     found = await read(sessions)

@@ -164,6 +164,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_post_due_at", "post", ["due_at"])
     op.create_index("ix_post_subscription_id", "post", ["subscription_id"])
+    op.create_table(
+        "kept_figures",
+        sa.Column("school", sa.String(length=255), nullable=False),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.Column("made_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("school", name="pk_kept_figures"),
+    )
     # Inline, because SQLite adds a constraint to a table in no other way.
     op.execute("ALTER TABLE task ADD COLUMN done_by INTEGER CONSTRAINT fk_task_done_by_person REFERENCES person (id)")
     op.add_column("task", sa.Column("outcome", sa.String(length=1000), nullable=False, server_default=""))
@@ -201,6 +208,7 @@ def downgrade() -> None:
             op.execute(f"DROP FUNCTION forget_folded_{table}()")
     op.drop_column("person", "merged_into")
     for table in (
+        "kept_figures",
         "post",
         "subscription",
         "sign_in_link",

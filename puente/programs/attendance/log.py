@@ -9,9 +9,9 @@ adds a line that says so, and both databases refuse anything else.
 import csv
 import io
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -24,6 +24,7 @@ from puente.translations.fields import fill
 BY_HAND = (OutreachKind.call, OutreachKind.visit, OutreachKind.letter)
 NOBODY = "nobody could be reached"
 WAITS = "waits to go out"
+PRESSED_TWICE = timedelta(minutes=2)
 
 
 class NothingNoted(HubError):
@@ -52,13 +53,23 @@ class Line:
 
 
 async def note(session: AsyncSession, student_id: str, kind: OutreachKind, text: str, at: datetime, by: str | None = None) -> None:
-    """A person adds what they did: a call, a visit, a letter. `by` is their staff id."""
+    """A person adds what they did: a call, a visit, a letter. `by` is their staff id.
+
+    Said again at once, it is one line: somebody has pressed twice, and nothing can be taken out of the log.
+    """
     if kind not in BY_HAND:
         raise NotByHand(NotByHand.__doc__)
     if not text.strip():
         raise NothingNoted(NothingNoted.__doc__)
     student = await linking.find_student(session, student_id)
-    session.add(Outreach(student_id=student.id or 0, at=at, kind=kind, text=text.strip(), by=await linking.id_of(session, by)))
+    await session.refresh(student, with_for_update=True)
+    line = Outreach(student_id=student.id or 0, at=at, kind=kind, text=text.strip(), by=await linking.id_of(session, by))
+    same = (
+        col(Outreach.student_id) == line.student_id, col(Outreach.kind) == kind, col(Outreach.text) == line.text,
+        col(Outreach.by) == line.by, col(Outreach.at) > at - PRESSED_TWICE,
+    )  # fmt: skip
+    if not await session.scalar(select(exists().where(*same))):
+        session.add(line)
 
 
 async def log_of(session: AsyncSession, student_id: str) -> list[Line]:

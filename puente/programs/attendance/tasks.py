@@ -55,6 +55,24 @@ async def owner_of(session: AsyncSession, student_id: int) -> int | None:
     return await session.scalar(taught.where(col(Membership.student_id) == student_id))
 
 
+async def due(
+    session: AsyncSession, seen: ColumnElement[bool], kinds: Sequence[TaskKind], after: int = 0, most: int = 50
+) -> list[tuple[Task, Student, bool]]:
+    """What waits for a person because a child has come into a tier, of those seen, the oldest first; and whether anybody may be
+    told of the child's attendance."""
+    told = exists().where(col(Guardianship.student_id) == col(Student.id), col(Guardianship.rights) == Rights.records)
+    query = (
+        select(Task, Student, told)
+        .join(Student, col(Student.id) == col(Task.student_id))
+        # As an interval, so that the index of the keys is used.
+        .where(col(Task.key) >= "attendance:", col(Task.key) < "attendance;", col(Task.done_at).is_(None), seen)
+        .where(col(Task.kind).in_(kinds), col(Task.id) > after)
+        .order_by(col(Task.id))
+        .limit(most)
+    )
+    return [(task, student, may_be_told) for task, student, may_be_told in (await session.execute(query)).all()]
+
+
 async def _ask(session: AsyncSession, student_id: int, tier: Tier, count: str, at: datetime) -> None:
     wanted: Sequence[tuple[TaskKind, str]] = [
         *([(TaskKind.call, CALL)] if tier.call else []),

@@ -6,6 +6,7 @@ Counting forgets that teachers and families cannot be in two places. It keeps wh
 meetings at all, that no two are held at once, and the ways between sites. Its optimum is at most that of the day.
 """
 
+import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,8 +32,9 @@ def fewest_minutes(day: Day, could: Mapping[str, Sequence[Place]], meetings: Seq
         m for m in meetings
         if all(any(h.holds(span_of(m, p)) for h in hours.get(p.interpreter, ())) for p in could[m.id] if p.interpreter)
     ]  # fmt: skip
-    by_counting = fewest_by_counting(day, could, meetings, seconds / 2)
-    closest = max(by_counting, fewest_by_prices(day, could, meetings, seconds / 2))
+    began = time.monotonic()
+    by_counting = fewest_by_counting(day, could, meetings, seconds / 3)
+    closest = max(by_counting, fewest_by_prices(day, could, meetings, seconds - (time.monotonic() - began)))
     return -(-closest // (grain := _grain(day, could, meetings))) * grain
 
 

@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, func, select, true
+from sqlalchemy import ColumnElement, Select, exists, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -87,7 +87,7 @@ async def quiet(
         .join(Membership, col(Membership.student_id) == col(Student.id))
         .join(GroupStaff, col(GroupStaff.group_id) == col(Membership.group_id))
         .where(col(GroupStaff.person_id) == teacher_id)
-        .where(col(Student.id).not_in(_heard_from(teacher_id, began)), true() if seen is None else seen)
+        .where(~_has_heard(teacher_id, began), true() if seen is None else seen)
         .order_by(col(Student.name), col(Student.id))
         .distinct()
     )
@@ -219,20 +219,18 @@ async def _write(session: AsyncSession, student: Student, origin: str, text: str
     return await composing.write_new(session, draft, at, state=MessageState.ready) is not None
 
 
-def _heard_from(teacher_id: int, began: datetime) -> Select[int]:
-    """SELECT of the students one of whose guardians got something from this teacher, beside what goes to everybody."""
-    return (
-        select(col(Guardianship.student_id))
-        .join(Delivery, col(Delivery.person_id) == col(Guardianship.guardian_id))
-        .join(Message, col(Message.id) == col(Delivery.message_id))
-        .where(
-            col(Message.author_id) == teacher_id,
-            col(Message.kind).not_in(FOR_ALL),
-            col(Delivery.state).in_(ARRIVED),
-            col(Delivery.sent_at) >= began,
-            func.coalesce(col(Delivery.student_id), col(Message.student_id), col(Guardianship.student_id))
-            == col(Guardianship.student_id),
-        )
+def _has_heard(teacher_id: int, began: datetime) -> ColumnElement[bool]:
+    """Whether one of a student's guardians got something from this teacher, beside what goes to everybody. Asked for each student:
+    a list of all who have heard would be one of the whole school."""
+    return exists().where(
+        col(Guardianship.student_id) == col(Student.id),
+        col(Delivery.person_id) == col(Guardianship.guardian_id),
+        col(Message.id) == col(Delivery.message_id),
+        col(Message.author_id) == teacher_id,
+        col(Message.kind).not_in(FOR_ALL),
+        col(Delivery.state).in_(ARRIVED),
+        col(Delivery.sent_at) >= began,
+        func.coalesce(col(Delivery.student_id), col(Message.student_id), col(Student.id)) == col(Student.id),
     )
 
 

@@ -140,7 +140,7 @@ def messages_routes() -> APIRouter:
         return Whole(**shown.model_dump(), renderings=renderings)
 
     @router.get("/{message_id}/report")
-    async def report(request: Request, reader: Staff, message_id: Id) -> ReportOut:
+    async def read_report(request: Request, reader: Staff, message_id: Id) -> ReportOut:
         """How many of its texts stand where."""
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
@@ -150,7 +150,7 @@ def messages_routes() -> APIRouter:
         return _report(message_id, standing, replies)
 
     @router.get("/{message_id}/failures")
-    async def failures(request: Request, reader: Staff, message_id: Id, after: After = 0) -> Page[FailureOut]:
+    async def list_failures(request: Request, reader: Staff, message_id: Id, after: After = 0) -> Page[FailureOut]:
         """Each text that did not arrive, why, and what happens next."""
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
@@ -158,7 +158,7 @@ def messages_routes() -> APIRouter:
         return Page[FailureOut].model_validate(page(found, [one.id for one in found], PAGE))
 
     @router.get("/{message_id}/unreached")
-    async def unreached(request: Request, reader: Staff, message_id: Id, after: After = 0) -> Page[UnreachedOut]:
+    async def list_unreached(request: Request, reader: Staff, message_id: Id, after: After = 0) -> Page[UnreachedOut]:
         """The families whom no way reaches, each with the task of whoever calls them."""
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
@@ -167,7 +167,7 @@ def messages_routes() -> APIRouter:
         return Page[UnreachedOut].model_validate(page(found, [one.task_id for one in found], PAGE))
 
     @router.get("/{message_id}/replies")
-    async def replies(request: Request, reader: Staff, message_id: Id, before: After = 0) -> Page[ReplyOut]:
+    async def list_replies(request: Request, reader: Staff, message_id: Id, before: After = 0) -> Page[ReplyOut]:
         """What families answered, the newest first."""
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
@@ -176,7 +176,7 @@ def messages_routes() -> APIRouter:
         return Page[ReplyOut].model_validate(page(found, [one.id for one in found], PAGE))
 
     @router.post("/{message_id}/cancel")
-    async def cancel(request: Request, reader: StaffWrites, message_id: Id) -> CancelledOut:
+    async def cancel_message(request: Request, reader: StaffWrites, message_id: Id) -> CancelledOut:
         """Take it back, as far as no carrier has it."""
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:
@@ -184,7 +184,7 @@ def messages_routes() -> APIRouter:
             return CancelledOut.model_validate(await planning.cancel(session, message_id, desk.now()))
 
     @router.post("/{message_id}/move")
-    async def move(request: Request, reader: StaffWrites, message_id: Id, given: Move) -> MessageOut:
+    async def move_message(request: Request, reader: StaffWrites, message_id: Id, given: Move) -> MessageOut:
         """Give it another time, as long as nothing of it has left."""
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:
@@ -195,7 +195,7 @@ def messages_routes() -> APIRouter:
             return message_out(message, names.get(message.author_id or 0, ""))
 
     @router.post("/{message_id}/resume")
-    async def resume(request: Request, reader: StaffWrites, message_id: Id) -> Resumed:
+    async def resume_message(request: Request, reader: StaffWrites, message_id: Id) -> Resumed:
         """Let it go on, where it was stopped in the middle."""
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:

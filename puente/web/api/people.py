@@ -4,13 +4,10 @@ from datetime import datetime
 
 from fastapi import APIRouter, Request
 from pydantic import Field
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col
 
 from puente.messaging import access, finding, profiles
 from puente.messaging.access import Reader
-from puente.messaging.finding import A_PAGE
 from puente.models import Contact, Guardianship, Person, Rights, Role, Student
 from puente.web.api.gate import Anyone, Asker, Staff
 from puente.web.api.problems import NotThere
@@ -120,7 +117,7 @@ def people_routes() -> APIRouter:
             token=TokenOut.model_validate(asker.token),
         )  # fmt: skip
 
-    @router.post("/guardians/search")
+    @router.post("/search/guardians")
     async def find_guardians(request: Request, reader: Staff, given: SearchIn) -> Page[GuardianFound]:
         """Guardians by their id in the roster or by their names, in any script. Changes nothing."""
         desk: Desk = request.app.state.desk
@@ -129,7 +126,7 @@ def people_routes() -> APIRouter:
             found = await finding.guardians(session, reader, given.query, given.after)
         return Page[GuardianFound].model_validate({"items": found.rows, "next": found.next or None})
 
-    @router.post("/students/search")
+    @router.post("/search/students")
     async def find_students(request: Request, reader: Staff, given: SearchIn) -> Page[StudentFound]:
         """Students by their id in the roster or by their names, in any script. Changes nothing."""
         desk: Desk = request.app.state.desk

@@ -120,7 +120,7 @@ def reviews_routes() -> APIRouter:
         return ReleasedOut(deliveries=count)
 
     @router.post("/messages/{message_id}/renderings/{language}/approve")
-    async def approve(request: Request, reader: ReviewerWrites, message_id: Id, language: Language) -> ReleasedOut:
+    async def approve_translation(request: Request, reader: ReviewerWrites, message_id: Id, language: Language) -> ReleasedOut:
         """Answer for a translation as it stands: what waited for it goes out."""
         desk: Desk = request.app.state.desk
         await _look(request, reader, message_id, language)

@@ -9,19 +9,19 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
-from sqlalchemy import select
-from sqlmodel import col
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from puente.messaging import calendar, following, reach, roster, scheduling
+from puente.messaging import calendar, fairness, following, roster, scheduling
 from puente.messaging.access import Reader
+from puente.messaging.fairness import Counts
 from puente.models import Closed, DayOff, HubError, Kind, Schedule
 from puente.translations import exchange, glossary, languages, memory
 from puente.translations.fields import names
 from puente.web.api.gate import Anyone, Office, OfficeWrites, Reviewer, Staff, StaffWrites, check_all
-from puente.web.api.problems import HEADERS, NotThere
-from puente.web.api.shapes import CRITICAL, Given, Id, Sentences, Shown, Tag, Word
+from puente.web.api.problems import HEADERS, NotAllowed, NotThere
+from puente.web.api.shapes import CRITICAL, Given, Id, Sentences, Shown, Tag, When, Word
 from puente.web.api.writing import MessageIn, To, draft_of
 from puente.web.staff.desk import Desk
 
@@ -87,26 +87,31 @@ class RosterOut(Shown):
 
 
 class Share(Shown):
-    """How many guardians; all but `guardians` are parts of it."""
+    """How many guardians of one language, grade or school, or of all; all but `guardians` are parts of them.
+
+    Null where a group has fewer than five: its figures would say something of each of them.
+    """
 
     name: str
-    guardians: int
-    usable: int
-    verified: int
-    stopped: int
-    reached: int
-    replied: int
+    guardians: int | None
+    reachable: int | None
+    reached: int | None
+    replied: int | None
 
 
 class ReachOut(Shown):
+    """The last thirty days, as they were counted at `made_at`."""
+
     since: datetime
+    until: datetime
+    made_at: datetime
     whole: Share
     by_language: list[Share]
     by_grade: list[Share]
     by_school: list[Share]
 
 
-class DayOut(Shown):
+class ClosedOut(Shown):
     day: date
     name: str
 
@@ -116,7 +121,7 @@ class CalendarOut(Shown):
     the calendar names them."""
 
     timezone: str
-    closed: list[DayOut]
+    closed: list[ClosedOut]
     school: list[date]
 
 
@@ -133,6 +138,10 @@ class ScheduleIn(Given):
     days: Word | None = None
     day_of_month: Word | None = None
     closed: Closed = Field(Closed.next, description="When the school is closed: send, skip, or on the next school day.")
+
+
+class TurnIn(Given):
+    next_at: When
 
 
 class ScheduleOut(Shown):
@@ -158,11 +167,13 @@ def school_routes() -> APIRouter:
 
     @router.get("/reach")
     async def read_reach(request: Request, reader: Office) -> ReachOut:
-        """Whom the school's messages reached in the last thirty days, by home language, grade and school."""
-        check_all(reader)
+        """Whom the messages of one's school reached in the last thirty days, by home language, grade and school."""
         desk: Desk = request.app.state.desk
-        async with desk.sessions() as session:
-            return ReachOut.model_validate(await reach.reach(session, desk.now(), desk.school.name))
+        found = await fairness.latest(desk.sessions, reader.school, desk.now())
+        return ReachOut(
+            since=found.since, until=found.until, made_at=found.made_at, whole=_share("", found.whole),
+            **{by: [_share(one.name, one.counts) for one in getattr(found, by)] for by in ("by_language", "by_grade", "by_school")},
+        )  # fmt: skip
 
     @router.get("/calendar")
     async def read_calendar(request: Request, reader: Anyone) -> CalendarOut:
@@ -196,7 +207,7 @@ def school_routes() -> APIRouter:
         return _schedule(added)
 
     @router.post("/schedules/{schedule_id}/skip")
-    async def skip_schedule(request: Request, reader: StaffWrites, schedule_id: Id, given: Turn) -> ScheduleOut:
+    async def skip_schedule(request: Request, reader: StaffWrites, schedule_id: Id, given: TurnIn) -> ScheduleOut:
         """Leave the next one out: the one whose time is given, so that sending this twice does not leave two out."""
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:
@@ -227,8 +238,76 @@ def school_routes() -> APIRouter:
     async def export_memory(request: Request, reader: Reviewer, to: Annotated[Tag | None, Query()] = None) -> Response:
         """Every sentence that people have translated, as translators' tools read them."""
         desk: Desk = request.app.state.desk
+        if reader.school:
+            raise NotAllowed("The memory holds what all schools of this hub have written.")
         async with desk.sessions() as session:
             rows = await memory.by_people(session, None, languages.canonical(to) or to if to else None)
         return _attached(await run_in_threadpool(exchange.write_memory, rows), "tmx", "memory")
 
     return router
+
+
+async def _import(desk: Desk, upload: Any, *, dry: bool) -> RosterOut:
+    if not isinstance(upload, UploadFile) or not upload.size:
+        raise NoFile(NoFile.__doc__)
+    on = desk.now().astimezone(desk.school.timezone).date()
+    with tempfile.TemporaryDirectory(prefix="puente-roster-") as folder:
+        # Only what is in it says what it is, and the name that it was sent with stays outside.
+        file = Path(folder) / "roster"
+        with file.open("wb") as kept:
+            await asyncio.to_thread(shutil.copyfileobj, upload.file, kept)
+        found = await asyncio.to_thread(roster.read, file, desk.school.region, on)
+    async with desk.sessions() as session:
+        changes = await roster.enrol(session, found, desk.now())
+        await (session.rollback() if dry else session.commit())
+    counts = {name: CountOut.model_validate(getattr(changes, name)) for name in NOUNS}
+    return RosterOut(
+        dry_run=dry, problems=[Noted.model_validate(one) for one in found.problems[:MOST_NAMED]],
+        notices=[Noted.model_validate(one) for one in found.notices[:MOST_NAMED]], **counts,
+    )  # fmt: skip
+
+
+NOUNS = ("students", "guardians", "contacts", "links", "groups", "staff")
+
+
+def _rule(given: ScheduleIn) -> scheduling.Rule:
+    at = given.at.replace(tzinfo=None, second=0, microsecond=0)
+    if given.days and given.day_of_month:
+        raise OneRule(OneRule.__doc__)
+    if given.days:
+        return scheduling.weekly(given.days, at)
+    return scheduling.monthly(given.day_of_month, at) if given.day_of_month else scheduling.daily(at)
+
+
+async def _theirs(session: AsyncSession, reader: Reader, schedule_id: int) -> Schedule:
+    schedule = await session.get(Schedule, schedule_id, with_for_update=True)
+    if schedule is None or not (reader.sees_all or schedule.author_id == reader.person_id):
+        raise NotThere(NotThere.__doc__)
+    return schedule
+
+
+def _schedule(one: Schedule) -> ScheduleOut:
+    return ScheduleOut(
+        id=one.id or 0, name=one.name, kind=one.kind, rule=scheduling.in_words(one.rule), closed=one.closed, language=one.language,
+        text=one.texts.get(one.language, ""), next_at=one.next_at,
+    )  # fmt: skip
+
+
+def _share(name: str, counts: Counts) -> Share:
+    shown = counts.guardians >= fairness.SMALL or not counts.guardians
+    parts = {part: getattr(counts, part) if shown else None for part in ("guardians", "reachable", "reached", "replied")}
+    return Share(name=name, **parts)
+
+
+def _day(one: DayOff) -> ClosedOut:
+    return ClosedOut.model_validate(one)
+
+
+def _file(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    content = {FILES[kind].partition(";")[0]: {"schema": {"type": "string"}} for kind in kinds}
+    return {200: {"description": "The file.", "content": content}}
+
+
+def _attached(content: bytes, kind: str, name: str) -> Response:
+    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}.{kind}"'}
+    return Response(content, media_type=FILES[kind], headers=headers)

@@ -76,15 +76,14 @@ def tasks_routes() -> APIRouter:
         return _out(found)
 
     @router.post("/{task_id}/done")
-    async def done(request: Request, reader: AnyoneWrites, task_id: Id, given: OutcomeIn) -> TaskOut:
+    async def finish_task(request: Request, reader: AnyoneWrites, task_id: Id, given: OutcomeIn) -> TaskOut:
         """Say what came of it."""
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:
             if await tasks.opened(session, reader, task_id) is None:
                 raise NotThere(NotThere.__doc__)
-            note = tasks.note_try if given.outcome == tasks.NO_ANSWER else None
-            if note:
-                await note(session, task_id, given.outcome, desk.now(), reader.person_id, given.note)
+            if given.outcome == tasks.NO_ANSWER:
+                await tasks.note_try(session, task_id, given.outcome, desk.now(), reader.person_id, given.note)
             else:
                 await tasks.finish(session, task_id, desk.now(), reader.person_id, given.outcome, given.note)
             found = await tasks.opened(session, reader, task_id)

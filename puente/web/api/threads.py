@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from puente.messaging import composing, conversations, inbox
 from puente.messaging.access import Reader
-from puente.messaging.inbox import PAGE, Shown as Which
+from puente.messaging.inbox import PAGE
+from puente.messaging.inbox import Shown as Which
 from puente.models import MessageState
 from puente.web.api.gate import Staff, StaffWrites
 from puente.web.api.messages import MessageOut, message_out
@@ -89,7 +90,7 @@ def threads_routes() -> APIRouter:
         "/{guardian_id}/replies", status_code=201,
         responses={200: {"model": MessageOut, "description": "It was sent before, with this key."}},
     )  # fmt: skip
-    async def answer(
+    async def answer_thread(
         request: Request, response: Response, reader: StaffWrites, guardian_id: Id, key: Key, given: ReplyIn
     ) -> MessageOut:
         """Answer what the family wrote last; they read it in their language, where they wrote from."""
@@ -105,8 +106,8 @@ def threads_routes() -> APIRouter:
                 await inbox.mark(session, reader, guardian_id, draft.reply_to or 0, done=True)
             return message_out(await the_same(session, draft), reader.name)
 
-    @router.post("/{guardian_id}/done", status_code=204)
-    async def done(request: Request, reader: StaffWrites, guardian_id: Id, given: DoneIn) -> None:
+    @router.post("/{guardian_id}/done", status_code=204, response_class=Response)
+    async def finish_thread(request: Request, reader: StaffWrites, guardian_id: Id, given: DoneIn) -> None:
         """It does not wait for whoever has made this token any more, up to a message."""
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:

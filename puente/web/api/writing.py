@@ -1,14 +1,14 @@
 """Writing to families: whom an audience reaches, how a text reads in each language, and sending it.
 
-    audiences (who is it) → previews (what would happen) → messages (it happens, once for each Idempotency-Key)
+audiences (who is it) → previews (what would happen) → messages (it happens, once for each Idempotency-Key)
 """
 
+import datetime
 import hashlib
-from datetime import date, time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from pydantic import AnyHttpUrl, BeforeValidator, Field
+from pydantic import Field, StringConstraints
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -26,8 +26,6 @@ from puente.web.api.problems import Reused
 from puente.web.api.shapes import CRITICAL, KINDS, Given, Key, Sentences, Shown, Tag, When, Word, check_to_come
 from puente.web.staff.desk import Desk
 
-SPOKEN_KINDS = {kind.value: kind for kind in KINDS}
-
 
 class SaySure(HubError):
     """An emergency or a notice of a family's rights goes out only with "sure": true."""
@@ -38,6 +36,9 @@ class NotFromHere(HubError):
 
 
 To = Annotated[Word, Field(max_length=4000, description="Like group:3B+grade:5-student:S-17, as with `puente send --to`.")]
+
+
+Link = Annotated[str, StringConstraints(max_length=500, pattern=r"^https?://[^\s\x00-\x1f]+$")]
 
 
 class AudienceIn(Given):
@@ -69,9 +70,9 @@ class AudienceOut(Shown):
 class Fields(Given):
     """What the fields {date}, {time} and {link} of the text say, in each family's language and locale."""
 
-    date: date | None = None
-    time: time | None = None
-    link: Annotated[AnyHttpUrl, BeforeValidator(lambda link: link if isinstance(link, str) and len(link) <= 500 else None)] | None = None
+    date: datetime.date | None = None
+    time: datetime.time | None = None
+    link: Link | None = None
 
 
 class MessageIn(AudienceIn):
@@ -80,11 +81,11 @@ class MessageIn(AudienceIn):
     text: Sentences
     language: Tag = "en"
     fields: Fields = Fields()
-    send_at: When | None = Field(None, description="Now, where it is left out; at most a year ahead.")
+    send_at: When | None = Field(default=None, description="Now, where it is left out; at most a year ahead.")
 
 
 class Sending(MessageIn):
-    sure: bool = Field(False, description="Needed for the kinds notice and urgent: nobody sends those by mistake.")
+    sure: bool = Field(default=False, description="Needed for the kinds notice and urgent: nobody sends those by mistake.")
 
 
 class LanguageOut(Shown):
@@ -116,13 +117,15 @@ def writing_routes() -> APIRouter:
 
     @router.post("/audiences")
     async def look_at_an_audience(request: Request, reader: Staff, given: AudienceIn) -> AudienceOut:
-        """Whom an audience would reach, in which languages and by which channels, and who is not reached and why. Changes nothing."""
+        """Whom an audience would reach, in which languages and by which channels; who is not reached, and why. Changes nothing."""
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             audience = await audience_of(session, reader, given.to, given.kind)
             found = await picking.reached(session, audience, given.kind, desk.paces, desk.school, desk.now())
-        counts = {name: [Count(name=one, families=number) for one, number in getattr(found, name)] for name in ("languages", "channels")}
-        return AudienceOut(families=found.families, unreached=[Unreached.model_validate(one) for one in found.unreached], **counts)
+        return AudienceOut(
+            families=found.families, languages=_counts(found.languages), channels=_counts(found.channels),
+            unreached=[Unreached.model_validate(one) for one in found.unreached],
+        )  # fmt: skip
 
     @router.post("/previews")
     async def preview(request: Request, reader: Staff, given: MessageIn) -> PreviewOut:
@@ -136,7 +139,7 @@ def writing_routes() -> APIRouter:
     @router.post(
         "/messages", status_code=201, responses={200: {"model": MessageOut, "description": "It was sent before, with this key."}}
     )
-    async def send(request: Request, answer: Response, reader: StaffWrites, key: Key, given: Sending) -> MessageOut:
+    async def send_message(request: Request, answer: Response, reader: StaffWrites, key: Key, given: Sending) -> MessageOut:
         """Write to families, now or later. It goes through the same checks as on the pages; nothing is translated in this call."""
         desk: Desk = request.app.state.desk
         if given.kind in CRITICAL and not given.sure:
@@ -151,6 +154,10 @@ def writing_routes() -> APIRouter:
         return message_out(message, author.name)
 
     return router
+
+
+def _counts(rows: list[tuple[str, int]]) -> list[Count]:
+    return [Count(name=name, families=families) for name, families in rows]
 
 
 async def audience_of(session: AsyncSession, reader: Reader, written: str, kind: Kind) -> Audience:
@@ -172,19 +179,17 @@ async def audience_of(session: AsyncSession, reader: Reader, written: str, kind:
 
 
 async def _check_known(session: AsyncSession, reader: Reader, audience: Audience) -> None:
-    """Students as the pages offer them, and guardians by their id; colleagues and single contacts are for the whole hub's office."""
+    """Students as the pages offer them, and guardians by their id. Colleagues and single contacts are for the office of all."""
     named = {term for side in audience.values() for term in side}
     about = {term for term in named if audiences.is_about_students(term)}
     await picking.checked(session, reader, [term for term in audience["any"] if term in about], list(about))
     for term in named - about:
-        theirs = select(col(Person.id)).where(col(Person.id).in_(audiences.persons_of(term)), access.is_guardian_seen(reader, col(Person.id)))
-        if not term.startswith("guardian:") or not await session.scalar(theirs.limit(1)):
+        theirs = (col(Person.id).in_(audiences.persons_of(term)), access.is_guardian_seen(reader, col(Person.id)))
+        if not term.startswith("guardian:") or not await session.scalar(select(col(Person.id)).where(*theirs).limit(1)):
             raise NotYours(NotYours.__doc__)
 
 
-async def draft_of(
-    session: AsyncSession, desk: Desk, reader: Reader, given: MessageIn, origin: str | None = None
-) -> Draft:
+async def draft_of(session: AsyncSession, desk: Desk, reader: Reader, given: MessageIn, origin: str | None = None) -> Draft:
     """What was given, checked as the page does. Raises a HubError in words."""
     audience, at = await audience_of(session, reader, given.to, given.kind), desk.now()
     draft = Draft(

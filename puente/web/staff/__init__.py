@@ -13,8 +13,11 @@ from starlette.exceptions import HTTPException
 from puente.models import HubError
 from puente.web.staff import (
     account,
+    attendance,
+    columns,
     compose,
     conferences,
+    events,
     frame,
     glossary,
     home,
@@ -22,11 +25,13 @@ from puente.web.staff import (
     messages,
     people,
     progress,
+    reach,
     review,
     roster,
     signing_in,
     statics,
     tasks,
+    tokens,
 )
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
@@ -45,6 +50,7 @@ def open_pages(desk: Desk) -> FastAPI:
         signing_in.signing_in_routes,
         home.home_routes,
         account.account_routes,
+        tokens.tokens_routes,
         compose.compose_routes,
         messages.messages_routes,
         inbox.inbox_routes,
@@ -54,7 +60,11 @@ def open_pages(desk: Desk) -> FastAPI:
         people.people_routes,
         roster.roster_routes,
         conferences.conferences_routes,
+        events.events_routes,
         progress.progress_routes,
+        attendance.attendance_routes,
+        columns.columns_routes,
+        reach.reach_routes,
     ):
         pages.include_router(routes())
     pages.add_exception_handler(NotSignedIn, _sign_in_first)

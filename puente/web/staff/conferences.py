@@ -146,9 +146,9 @@ frame.may_say(
     conference_packing_already=_("A search for a plan is under way already."),
     conference_invited=_("The families are invited. Their texts leave now, or when they may be written to."),
     conference_booked=_("The time is booked. The family gets a text with it."),
-    conference_booked_call=_("The time is booked. We cannot write to this family about it: tell them on the phone."),
+    conference_booked_untold=_("The time is booked. The family gets no text: this page says why."),
     conference_given_back=_("The time is given back. The family gets a text with other times."),
-    conference_given_back_call=_("The time is given back. We cannot write to this family about it: tell them on the phone."),
+    conference_given_back_untold=_("The time is given back. The family gets no text: this page says why."),
     conference_declined=_("Noted that the family cannot come. It gets no text."),
     conference_noted=_("Noted."),
     conference_told=_("Noted. The family gets a text."),
@@ -559,7 +559,8 @@ async def _family(
     over = seat is None or not seat.meetings or seat.board.ends_at <= at
     free = [] if seat is None or over else _free(seat, at)
     return _page(
-        request, reader, "conference_family.html", view, error=error, party=party, lines=lines, seat=seat, over=over, unwritten=unwritten,
+        request, reader, "conference_family.html", view, error=error, party=party, lines=lines, seat=seat, over=over,
+        unwritten=unwritten,
         steps_taken=STEPS, next_steps={**steps, **(typed or {})}, names=names, most=MOST_HISTORY, early=afterwards.EARLY, now=at,
         days_free=list(_days(free[:MOST_TIMES])), value=_value, link=f"{desk.address or ''}/b/{party.token}",
         children={line.meeting_id: line.student.name for line in lines},
@@ -660,7 +661,7 @@ async def _take(session: AsyncSession, desk: Desk, party: ConferenceParty, time:
         raise NoLongerFree(NoLongerFree.__doc__)
     await confirming.finish_calls(session, party, at)
     await offering.tell(session, party, at, zone, public_url=desk.address)
-    return f"conference_booked{await _or_call(session, party)}"
+    return f"conference_booked{await _or_untold(session, party)}"
 
 
 async def _give_back(session: AsyncSession, desk: Desk, party: ConferenceParty, by_id: int) -> str:
@@ -675,9 +676,9 @@ async def _give_back(session: AsyncSession, desk: Desk, party: ConferenceParty, 
     await booking.give_back(session, party, at, zone, by_id)
     await confirming.finish_calls(session, party, at)
     await offering.offer(session, party, at, zone, opening=opening, public_url=desk.address)
-    return f"conference_given_back{await _or_call(session, party)}"
+    return f"conference_given_back{await _or_untold(session, party)}"
 
 
-async def _or_call(session: AsyncSession, party: ConferenceParty) -> str:
+async def _or_untold(session: AsyncSession, party: ConferenceParty) -> str:
     """How the page's sentence differs where nobody of the family can be written to."""
-    return "" if parties.told(await parties.members(session, party)) else "_call"
+    return "" if parties.told(await parties.members(session, party)) else "_untold"

@@ -35,6 +35,7 @@ class Desk:
     levels_file: Path | None = None
     words: Phrases = field(default_factory=lambda: Phrases(WORDS))
     invite: Callable[[str], Awaitable[str]] | None = None
+    post_to_private: bool = False
 
     @property
     def is_secure(self) -> bool:

@@ -75,7 +75,7 @@ MENU = (
     Entry("/people", _("People")),
     Entry("/progress", _("Progress")),
     Entry("/attendance", _("Attendance")),
-    Entry("/columns", _("Safety columns"), OFFICE),
+    Entry("/columns", _("Safety columns"), (Role.reviewer, *OFFICE)),
     Entry("/conferences", _("Conferences"), (*OFFICE, Role.teacher, Role.interpreter)),
     Entry("/events", _("Events"), OFFICE),
     Entry("/reach", _("Reach"), OFFICE),

@@ -5,9 +5,9 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 from sqlmodel import col
 
-from puente.messaging import access
+from puente.messaging import access, fairness
 from puente.models import Kind, Message
-from puente.web.staff import frame
+from puente.web.staff import frame, reach
 from puente.web.staff.desk import Desk
 from puente.web.staff.gate import Anyone
 
@@ -28,6 +28,8 @@ def home_routes() -> APIRouter:
         )
         async with desk.sessions() as session:
             latest = list(await session.scalars(mine))
-        return frame.page(request, reader, "home.html", latest=latest)
+            figures = await fairness.kept(session, reader.school) if reader.sees_school else None
+        reached = reach.short(figures, frame.words_of(request, reader)) if figures else None
+        return frame.page(request, reader, "home.html", latest=latest, reached=reached)
 
     return router

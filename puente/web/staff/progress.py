@@ -18,7 +18,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi import Path as InPath
 from fastapi.responses import HTMLResponse, Response
 from pydantic import Field
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.datastructures import UploadFile
@@ -73,6 +73,7 @@ SUBJECTS = {
     "music": _("Music"),
     "physical education": _("Physical education"),
 }
+SUBJECT, ALL_CLASSES, CHOOSE = _("subject"), _("All classes"), _("Choose one")
 TOO_LARGE = _("This file is larger than 64 MB, too large for this page. Import it on the server: puente progress import")
 NONE_CHECKED = _("Check at least one draft first.")
 LOOK_AGAIN = _("The text has changed. Please look at it in each language, and then press Send again.")
@@ -252,6 +253,7 @@ async def _ids(session: AsyncSession, *seen: ColumnElement[bool]) -> list[int]:
 async def _list(request: Request, reader: Reader, group: int = 0, after: int = 0, *, error: str = "") -> HTMLResponse:
     desk: Desk = request.app.state.desk
     at, here = desk.now(), desk.now().astimezone(desk.school.timezone)
+    words = frame.words_of(request, reader)
     async with desk.sessions() as session:
         groups = (await session.scalars(access.groups(reader).limit(MOST_TEACHERS))).all()
         found = await drafts.drafts(session, seen=_in_group(reader, group), after=after, most=PAGE + 1)
@@ -266,7 +268,7 @@ async def _list(request: Request, reader: Reader, group: int = 0, after: int = 0
     return frame.page(
         request, reader, "progress.html", status=400 if error else 200, error=error, lines=lines, waiting=waiting, counted=COUNTED,
         more=lines[-1].draft.message if len(found) > PAGE else 0, group=group,
-        groups=frame.choices([("", "")] + [(str(one.id), one.name) for one in groups], str(group or "")), **figures,
+        groups=frame.choices([("0", words.t(ALL_CLASSES)), *((str(one.id), one.name) for one in groups)], str(group)), **figures,
     )  # fmt: skip
 
 
@@ -316,7 +318,7 @@ def _filled(desk: Desk, message: Message, child: str, teacher: str) -> str:
         return message.text
 
 
-def _readers(students: Sequence[int | None]) -> Any:
+def _readers(students: Sequence[int | None]) -> Select[Any, Any]:
     """SELECT of each student with the languages of those who may be told."""
     return (
         select(col(Guardianship.student_id), col(Person.language))
@@ -327,7 +329,7 @@ def _readers(students: Sequence[int | None]) -> Any:
     )
 
 
-def _classes(students: Sequence[int | None]) -> Any:
+def _classes(students: Sequence[int | None]) -> Select[Any, Any]:
     return (
         select(col(Membership.student_id), col(Group.name))
         .join(Group, col(Group.id) == col(Membership.group_id))
@@ -336,7 +338,7 @@ def _classes(students: Sequence[int | None]) -> Any:
     )
 
 
-async def _gathered(session: AsyncSession, query: Any) -> dict[int, list[str]]:
+async def _gathered(session: AsyncSession, query: Select[Any, Any]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for student, value in await session.execute(query):
         found.setdefault(student, []).append(value)
@@ -345,9 +347,7 @@ async def _gathered(session: AsyncSession, query: Any) -> dict[int, list[str]]:
 
 async def _read(desk: Desk, reader: Reader, folder: Path, *, dry: bool) -> Read:
     """Take a file for the students whom its reader sees, or try out what it would change."""
-    (file,) = folder.iterdir()
-    levels = await asyncio.to_thread(scale.read_scale, desk.levels_file)
-    book = await asyncio.to_thread(files.read, file, levels)
+    name, levels, book = await asyncio.to_thread(_book_in, folder, desk.levels_file)
     at, today = desk.now(), _today(desk)
     teacher = None if reader.sees_school else reader.person_id
     async with desk.sessions() as session:
@@ -358,7 +358,13 @@ async def _read(desk: Desk, reader: Reader, folder: Path, *, dry: bool) -> Read:
         lines = await _lines(session, desk, found)
         await (session.rollback() if dry else session.commit())
     long = {} if dry else await drafts.too_long(desk.sessions, desk.translator, drafted[:MOST_SHOWN], desk.paces, desk.school, at)
-    return Read(file.name, taken, book, len(drafted), lines, long)
+    return Read(name, taken, book, len(drafted), lines, long)
+
+
+def _book_in(folder: Path, levels_file: Path | None) -> tuple[str, scale.Scale, files.Gradebook]:
+    (file,) = folder.iterdir()
+    levels = scale.read_scale(levels_file)
+    return file.name, levels, files.read(file, levels)
 
 
 def _imported(request: Request, reader: Reader, read: Read, *, token: str = "") -> HTMLResponse:
@@ -485,9 +491,9 @@ async def _quiet(request: Request, reader: Reader, teacher: int) -> HTMLResponse
                 select(col(Student.external_id), col(Student.id)).where(col(Student.external_id).in_(them))
             )
             numbers = {row[0]: row[1] for row in rows}
-    options = [("", "")] + [(str(number), name) for number, name in teachers]
+    options = [("0", frame.words_of(request, reader).t(CHOOSE)), *((str(number), name) for number, name in teachers)]
     return frame.page(
-        request, reader, "progress_quiet.html", teachers=frame.choices(options, str(chosen or "")), chosen=chosen,
+        request, reader, "progress_quiet.html", teachers=frame.choices(options, str(chosen)), chosen=chosen,
         count=len(found), quiet=[(numbers[one.student], one.name) for one in found[:MOST_QUIET]],
     )  # fmt: skip
 
@@ -530,7 +536,7 @@ async def _write_form(
     topics: dict[str, list[tuple[int, str]]] = {}
     for starter in BANK:
         said = desk.translator.say(starter.sentence, reader.language) or starter.sentence
-        shown = said.replace("{child}", student.name).replace("{subject}", f"({words.t(_('subject'))})")
+        shown = said.replace("{child}", student.name).replace("{subject}", f"({words.t(SUBJECT)})")
         topics.setdefault(starter.topic, []).append((starter.number, shown))
     spoken = desk.translator.languages()
     writes = language or languages.nearest(reader.writes, spoken) or "en"

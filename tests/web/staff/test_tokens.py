@@ -1,6 +1,7 @@
-"""The pages for programs: a token and a secret are shown once, each is its maker's to end, and what happens is told by the office of all."""
+"""The pages for programs: a token and a secret are shown once, and the office of all schools says which systems are told."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
@@ -32,7 +33,7 @@ async def test_a_token_is_shown_once_and_works_until_it_is_ended(office: Office)
     assert (made.status, made.headers["Cache-Control"]) == (200, "no-store")
     (kept,) = await tokens_of(office)
     assert (kept.read_only, kept.digest, (kept.expires_at or office.at) - office.at) == (
-        True, accounts.digest(token), accounts.timedelta(days=30),
+        True, accounts.digest(token), timedelta(days=30),
     )  # fmt: skip
     page = await browser.get("/account/tokens")
     assert "Grade book" in page.text
@@ -87,7 +88,7 @@ async def test_a_system_is_told_and_its_secret_is_shown_once(office: Office) -> 
     page = await browser.get("/subscriptions")
     assert (HOOK in page.text, kept.secret in page.body) == (True, False)
     posts = await browser.get(f"/subscriptions/{kept.id}")
-    assert "A task is done Given up 9 It answered 500." in posts.text
+    assert "A task is doneGiven up9It answered 500." in posts.text
     assert kept.secret not in posts.body
     assert (await browser.follow(await browser.post(f"/subscriptions/{kept.id}/end"))).status == 200
     assert "No system is told anything." in (await browser.get("/subscriptions")).text

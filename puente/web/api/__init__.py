@@ -1,0 +1,73 @@
+"""The API: the verbs of the pages over HTTP, for a district's own programs. docs/api.md says how to begin.
+
+gate.py  a token, its roles, how often · problems.py  what goes wrong · shapes.py  what several routes share
+writing · messages · reviews · threads · tasks · people · school · programs · subscriptions: the routes
+"""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+
+from puente.models import HubError
+from puente.web.api import (
+    docs,
+    messages,
+    people,
+    problems,
+    programs,
+    reviews,
+    school,
+    subscriptions,
+    tasks,
+    threads,
+    writing,
+)
+from puente.web.api.gate import Door
+from puente.web.staff.desk import Desk
+
+VERSION = "1"
+ABOUT = (
+    "The verbs of Puente over HTTP. A token asks in the name of the member of staff who has made it, with their roles: it sees the "
+    "families whom they see, and nobody else. Times are ISO 8601 with a zone. What goes wrong is an RFC 9457 problem."
+)
+
+
+def open_api(desk: Desk) -> FastAPI:
+    """The API, as an application of its own that is mounted at /api."""
+    api = FastAPI(
+        title="Puente", docs_url=None, redoc_url=None, openapi_url=None, responses=problems.RESPONSES,
+        generate_unique_id_function=lambda route: route.name,
+    )  # fmt: skip
+    api.state.desk = desk
+    for routes in (
+        people.people_routes,
+        writing.writing_routes,
+        messages.messages_routes,
+        reviews.reviews_routes,
+        threads.threads_routes,
+        tasks.tasks_routes,
+        school.school_routes,
+        programs.programs_routes,
+        subscriptions.subscriptions_routes,
+    ):
+        api.include_router(routes())
+    api.include_router(docs.docs_routes(lambda: description(api)))
+    api.add_middleware(Door, desk=desk)
+    api.add_exception_handler(HubError, problems.say)
+    api.add_exception_handler(RequestValidationError, problems.unusable)
+    api.add_exception_handler(HTTPException, problems.no_answer)
+    return api
+
+
+def description(api: FastAPI) -> dict[str, Any]:
+    """The OpenAPI of the API, made once."""
+    if not api.openapi_schema:
+        made = get_openapi(title=api.title, version=VERSION, description=ABOUT, routes=api.routes, servers=[{"url": "/api"}])
+        _, problem = models_json_schema([(problems.Problem, "serialization")], ref_template="#/components/schemas/{model}")
+        made["components"]["schemas"].update(problem["$defs"])
+        api.openapi_schema = made
+    return api.openapi_schema
