@@ -1,13 +1,10 @@
 """A district's program that asks the API: it has a token that a member of staff of tests/web/staff/office.py has made."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
-from fastapi.routing import APIRoute, APIRouter
 
 from puente.messaging import tokens
 from tests.web.staff.office import ADDRESS, Office
@@ -60,12 +57,3 @@ async def program_of(office: Office, who: str, *, read_only: bool = False, valid
             session, office.accounts[who], "A program", office.at, read_only=read_only, valid_for=valid_for
         )  # fmt: skip
     return program(office, made)
-
-
-def routes_of(site: FastAPI | APIRouter) -> Iterator[APIRoute]:
-    """The routes of an application, those of the routers that were included in it too."""
-    for route in site.routes:
-        if isinstance(route, APIRoute):
-            yield route
-        elif isinstance(router := getattr(route, "original_router", None), APIRouter):
-            yield from routes_of(router)

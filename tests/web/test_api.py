@@ -40,8 +40,9 @@ from puente.web.staff.desk import Desk
 from tests import conferences
 from tests.fakes import on_sqlite
 from tests.school import CHANNELS, NOON, PACES, PHRASES, SCHOOL
-from tests.web.programs import program, program_of, routes_of
+from tests.web.programs import program, program_of
 from tests.web.staff.office import Office, open_office
+from tests.web.staff.test_who_may import routes_of
 
 FAMILIES = "student_id,student_name,guardian_id,guardian_name,language,mobile\nS-9,Ivy Moss,G-9,Ida Moss,en,505-555-0177\n"
 TEXT = {"to": "group:3B", "text": "There is no school on Monday."}

@@ -233,7 +233,7 @@ class _Search:
         room.model.minimize(aim)
         solver = self._solver(max(0.05, seconds))
         if name == "minutes" and could is not self.could:
-            # Of a few blocks, what the linear program says is worth more than trying more plans: four times as fast as the default.
+            # Of a few blocks, what the linear program says is worth more than trying more plans.
             solver.parameters.linearization_level = 2
             solver.parameters.subsolvers.extend(CLOSELY if self.means.workers > 1 else ())
         state = solver.solve(room.model, _Teller(name, None if could is self.could else bound, self._tell))

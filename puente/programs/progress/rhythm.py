@@ -18,6 +18,7 @@ from puente.messaging.calendar import load_calendar
 from puente.messaging.composing import Draft
 from puente.models import (
     Assignment,
+    Contact,
     Delivery,
     GroupStaff,
     Guardianship,
@@ -224,7 +225,9 @@ def _has_heard(teacher_id: int, began: datetime) -> ColumnElement[bool]:
     a list of all who have heard would be one of the whole school."""
     return exists().where(
         col(Guardianship.student_id) == col(Student.id),
-        col(Delivery.person_id) == col(Guardianship.guardian_id),
+        # By the contact: that is how a family's deliveries are found.
+        col(Contact.person_id) == col(Guardianship.guardian_id),
+        col(Delivery.contact_id) == col(Contact.id),
         col(Message.id) == col(Delivery.message_id),
         col(Message.author_id) == teacher_id,
         col(Message.kind).not_in(FOR_ALL),

@@ -341,8 +341,8 @@ async def _sent(session: AsyncSession, reader: Reader, schedule: Schedule | None
 
 
 async def _unwritten(session: AsyncSession, reader: Reader, column: Column) -> list[str]:
-    """The languages that guardians read, and that it is not written in. A language is looked for among guardians one by one: most of
-    them are written, and need no looking."""
+    """The languages that guardians read, and that it is not written in. Most of those that anybody reads are
+    written, and need no looking for."""
     if not reader.sees_school:
         return []
     is_guardian = select(col(Guardianship.guardian_id)).where(col(Guardianship.guardian_id) == col(Person.id)).exists()

