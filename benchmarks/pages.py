@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
-from sqlalchemy import Select, func, insert, select, text
+from sqlalchemy import Select, exists, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import SQLModel, col
 
@@ -70,7 +70,7 @@ from puente.web.staff import open_pages
 ME = "benchmarks.pages"
 EVENT = Path(__file__).parent.parent / "samples" / "event.json"
 ADDRESS = "http://hub.example"
-SCHOOLS, CLASS, CHUNK = 10, 25, 5_000
+SCHOOLS, CLASS, TEACHERS, CHUNK = 10, 25, 25, 5_000
 STAFF = {"admin": (Role.admin, ""), "office": (Role.office, "School 1"), "teacher": (Role.teacher, "School 1")}
 # They do not end, or are files that never change.
 LEFT_OUT = ("/events", "/static/{name}", "/sign-in", "/sign-in/{token}")
@@ -201,12 +201,13 @@ async def _ids(hub: Hub, who: str) -> dict[str, Any]:
             col(Person.external_id) == "site:teacher"
         )  # fmt: skip
         own = await session.scalar(mine.limit(1)) if who == "teacher" else message
-        task = await session.scalar(select(col(Task.id)).where(col(Task.person_id) == guardian).limit(1))
+        about = exists().where(col(Guardianship.guardian_id) == col(Task.person_id), col(Guardianship.student_id) % SCHOOLS == 0)
+        task = await session.scalar(select(col(Task.id)).where(about).limit(1)) or 1
         return {
             "student_id": student.id, "guardian_id": guardian, "person_id": guardian, "message_id": own, "task_id": task,
             "contact_id": await session.scalar(select(col(Contact.id)).where(col(Contact.person_id) == guardian).limit(1)),
             "account_id": 1, "day_id": await session.scalar(select(col(ConferenceDay.id)).limit(1)),
-            "meeting_id": await session.scalar(select(col(ConferenceMeeting.id)).limit(1)),
+            "meeting_id": 1, "party_id": 1,
             "event_id": await session.scalar(select(col(Event.id)).limit(1)),
             "group_id": await session.scalar(select(col(Group.id)).limit(1)), "language": "es",
         }  # fmt: skip
@@ -320,16 +321,16 @@ async def _add_answers(
     session: AsyncSession, size: Size, at: datetime, contacts: Mapping[int, int], staff: Mapping[str, int]
 ) -> None:
     """What families wrote; every other was answered within hours."""
-    first = (await session.scalar(select(func.max(col(Message.id)))) or 0) + 1
-    guardians = list(contacts)
+    sent = await session.scalar(select(func.max(col(Message.id)))) or 0
+    first, guardians = sent + 1, list(contacts)
     heard = [
         (first + n, guardians[n * 13 % len(guardians)], at - timedelta(minutes=5 + n * 11 % 40_000)) for n in range(size.answers)
     ]
     await _put(session, Message, (
         {"id": number, "kind": Kind.reply, "text": f"¿A qué hora? {number}", "fields": {}, "language": "es",
-         "audience": {"any": [], "except": []}, "author_id": person, "heard_on": contacts[person], "reply_to": 1,
+         "audience": {"any": [], "except": []}, "author_id": person, "heard_on": contacts[person], "reply_to": 1 + n * 7 % sent,
          "state": MessageState.released, "created_at": when, "send_at": when, "released_at": when}
-        for number, person, when in heard
+        for n, (number, person, when) in enumerate(heard)
     ))  # fmt: skip
     await _put(session, Message, (
         {"id": number + size.answers, "kind": Kind.reply, "text": "At nine.", "fields": {}, "language": "en",
@@ -353,33 +354,41 @@ async def _add_tasks(session: AsyncSession, size: Size, at: datetime) -> None:
 
 
 async def _add_meetings(session: AsyncSession, size: Size, at: datetime, teacher: int) -> None:
-    """A conference day at which every fifth guardian is invited, and three of four of those have booked."""
+    """A conference day for each school, at which every sixth child's family is invited, and three of four of those have booked."""
     states = (MeetingState.open, MeetingState.booked, MeetingState.attended, MeetingState.missed)
-    invited = list(enumerate(range(1, size.guardians + 1, 5), 1))
-    await _put(session, ConferenceDay, [{"id": 1, "name": "fall", "document": _day(at), "imported_at": at}])
+    rows = await session.execute(
+        select(col(Student.id), col(Student.school), func.min(col(Guardianship.guardian_id)))
+        .join(Guardianship, col(Guardianship.student_id) == col(Student.id))
+        .where(col(Student.id) % 6 == 1)
+        .group_by(col(Student.id), col(Student.school))
+    )
+    invited = [(n, student, int(school.split()[1]), person) for n, (student, school, person) in enumerate(rows, 1)]
+    await _put(session, ConferenceDay, (
+        {"id": day, "name": f"fall {day}", "document": _day(at, day), "imported_at": at} for day in range(1, SCHOOLS + 1)
+    ))  # fmt: skip
     await _put(session, ConferenceParty, (
-        {"id": n, "day_id": 1, "key": f"G-{person}", "token": f"party-{n}", "offers": {}, "invited_at": at - timedelta(days=9)}
-        for n, person in invited
+        {"id": n, "day_id": day, "key": f"G-{person}", "token": f"party-{n}", "offers": {}, "invited_at": at - timedelta(days=9)}
+        for n, _, day, person in invited
     ))  # fmt: skip
     await _put(session, ConferenceMeeting, (
-        {"id": n, "day_id": 1, "key": f"m{n}", "party_id": n, "student": f"S-{n}", "teacher": "site:teacher", "teacher_id": teacher,
+        {"id": n, "day_id": day, "key": f"m{n}", "party_id": n, "student": f"S-{student}", "student_id": student,
+         "teacher": f"T-{n % TEACHERS}" if n % TEACHERS else "site:teacher", "teacher_id": None if n % TEACHERS else teacher,
          "language": "es", "interpreted": "es" if n % 3 == 0 else "", "minutes": 20, "state": (state := states[n % 4]),
-         "interpreter": "I-1" if n % 3 == 0 and state is not MeetingState.open else "", "next_step": "",
-         "wishes": {}, "needs": [],
-         "starts_at": at - timedelta(days=1, minutes=20 * n) if state is not MeetingState.open else None}
-        for n, _ in invited
+         "interpreter": "I-1" if n % 3 == 0 and state is not MeetingState.open else "", "next_step": "", "wishes": {}, "needs": [],
+         "starts_at": at - timedelta(days=1, minutes=n) if state is not MeetingState.open else None}
+        for n, student, day, _ in invited
     ))  # fmt: skip
     await _put(session, ConferenceGuardian, (
-        {"meeting_id": n, "guardian": f"G-{person}", "guardian_id": person} for n, person in invited
+        {"meeting_id": n, "guardian": f"G-{person}", "guardian_id": person} for n, _, _, person in invited
     ))  # fmt: skip
 
 
-def _day(at: datetime) -> dict[str, Any]:
+def _day(at: datetime, number: int) -> dict[str, Any]:
     hours = [{"date": f"{at - timedelta(days=1):%Y-%m-%d}", "start": "08:00", "end": "20:00"}]
+    teachers = ["site:teacher", *(f"T-{n}" for n in range(1, TEACHERS))]
     return {
-        "name": "fall", "slot_minutes": 20, "interpreted_minutes": 30,
-        "sites": [{"id": "main"}], "rooms": [{"id": "1", "site": "main"}],
-        "teachers": [{"id": "site:teacher", "hours": hours, "room": "1"}],
+        "name": f"fall {number}", "slot_minutes": 20, "interpreted_minutes": 30, "sites": [{"id": "main"}],
+        "teachers": [{"id": one, "name": one, "hours": hours} for one in teachers],
         "interpreters": [{"id": "I-1", "name": "Ms Ito", "languages": ["es"], "hours": hours}],
     }  # fmt: skip
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, or_, select, true, update
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, case, exists, false, func, or_, select, true, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -156,10 +156,33 @@ async def _latest(session: AsyncSession, reader: Reader, shown: Shown, before: i
 
 
 async def count_unread(session: AsyncSession, reader: Reader, at: datetime) -> int:
-    """How many families have written lately to somebody who has not read it yet, counted up to a hundred."""
-    lately = col(Message.created_at) >= at - LATELY
-    some = select(col(Message.author_id)).where(*_among(reader, "unread"), lately).distinct().limit(COUNTED).subquery()
+    """How many families have written lately to somebody who has not read it yet, counted up to a hundred.
+
+    Every page shows it: so what came to them is found first, by their own contacts, texts and turns, and only that is looked at.
+    """
+    since = at - LATELY
+    theirs = [col(Message.id).in_(_came_to(reader, since)), *_among(reader, "unread"), col(Message.created_at) >= since]
+    some = select(col(Message.author_id)).where(*theirs).distinct().limit(COUNTED).subquery()
     return await session.scalar(select(func.count()).select_from(some)) or 0
+
+
+def _came_to(reader: Reader, since: datetime) -> CompoundSelect:
+    """SELECT of the ids of what `is_to` is true of, and of some more."""
+    heard, answered = aliased(Message), aliased(Message)
+    lately = (col(heard.heard_on).is_not(None), col(heard.created_at) >= since)
+    delivered = select(col(Delivery.message_id)).where(col(Delivery.contact_id).in_(threads.contacts_of(reader.person_id)))
+    answers = (
+        select(col(heard.id))
+        .join(answered, col(answered.id) == col(heard.reply_to))
+        .where(*lately, col(answered.author_id) == reader.person_id)
+    )
+    handed = (
+        select(col(heard.id))
+        .join(Contact, col(Contact.id) == col(heard.heard_on))
+        .join(ThreadTurn, col(ThreadTurn.guardian_id) == col(Contact.person_id))
+        .where(*lately, *_handed(reader, heard))
+    )
+    return union(delivered, answers, handed)
 
 
 async def guardian(session: AsyncSession, reader: Reader, person_id: int) -> Person | None:

@@ -304,7 +304,7 @@ def _about(task: Task) -> dict[str, Any]:
 
 async def _stopped(session: AsyncSession, since: datetime, at: datetime) -> AsyncIterator[Happened]:
     for entry in await session.scalars(
-        select(ConsentEntry).where(col(ConsentEntry.at) >= since, col(ConsentEntry.change) == "stop")
+        select(ConsentEntry).where(col(ConsentEntry.at) >= since, col(ConsentEntry.change) == "stopped")
     ):
         yield Happened("contact.stopped", entry.id or 0, entry.at, {"contact": entry.contact_id, "scope": entry.scope})
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.async_api import Browser, BrowserContext, Error, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Error, Page, async_playwright, expect
 
 from puente.messaging import accounts
 from puente.models import Account
@@ -20,6 +20,8 @@ from tests.web.staff.office import Office, open_office
 
 # Debian's is called chromium, Ubuntu's and Google's otherwise. PUENTE_CHROMIUM names another.
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# A machine that does other things besides is given time: milliseconds.
+expect.set_options(timeout=30_000)
 SMALL, LARGE = {"width": 320, "height": 640}, {"width": 1280, "height": 800}
 
 

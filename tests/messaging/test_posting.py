@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from puente.messaging import accounts, posting
+from puente.messaging import accounts, consent, posting
 from puente.messaging.posting import NoPlaceToPost, Poster, UnknownEvent
 from puente.models import Account, ConsentEntry, Kind, Message, MessageState, Post, PostState, Subscription, Task, TaskKind
 from puente.models.database import Sessions
@@ -85,8 +85,9 @@ async def test_what_happens_is_told_once_with_ids_and_no_name(town: Town) -> Non
                       created_at=town.at, send_at=town.at, released_at=town.at)  # fmt: skip
     heard = Message(kind=Kind.reply, text="Hoy no viene Sofia.", language="es", heard_on=town.numbers.contact["ana", "sms"],
                     author_id=town.numbers.person["ana"], created_at=town.at, send_at=town.at)  # fmt: skip
-    stop = ConsentEntry(contact_id=town.numbers.contact["ana", "sms"], change="stop", by="STOP", source="sms", at=town.at)
-    await town.happens(task(2, town), message, heard, stop)
+    await town.happens(task(2, town), message, heard)
+    async with town.sessions.begin() as session:
+        await consent.note(session, [town.numbers.contact["ana", "sms"]], "stopped", ["outreach"], "STOP", "sms", town.at)
     for _ in range(3):
         await town.tick()
         town.at += SOON
@@ -147,7 +148,7 @@ async def test_after_days_it_gives_up_and_a_person_is_asked_once(town: Town) -> 
     for number in range(2):
         await town.happens(
             ConsentEntry(
-                contact_id=town.numbers.contact["ana", "sms"], change="stop", by=f"STOP {number}", source="sms", at=town.at
+                contact_id=town.numbers.contact["ana", "sms"], change="stopped", by=f"STOP {number}", source="sms", at=town.at
             )
         )
     town.district.answers = [web.Response(status=503) for _ in range(100)]

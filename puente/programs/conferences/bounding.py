@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, pairwise, permutations, product
 from math import ceil, gcd
+from typing import NamedTuple
 
 from ortools.sat.python import cp_model
 
-from puente.programs.conferences.prices import fewest_by_prices
+from puente.programs.conferences.prices import Prices, fewest_by_prices
 from puente.programs.conferences.times import Day, Interpreter, Meeting, Place, Span, span_of
 
 # More sites than this would take too many subsets; the ways between them are then left out.
@@ -24,8 +25,15 @@ MOST_SITES = 4
 Sites = frozenset[str]
 
 
-def fewest_minutes(day: Day, could: Mapping[str, Sequence[Place]], meetings: Sequence[Meeting], seconds: float = 10) -> int:
-    """A bound that holds for every plan in which all these meetings are interpreted."""
+class Fewest(NamedTuple):
+    """The bound, and the prices that proved much of it: they are of use to who looks for a plan."""
+
+    minutes: int
+    prices: Prices
+
+
+def fewest_minutes(day: Day, could: Mapping[str, Sequence[Place]], meetings: Sequence[Meeting], seconds: float = 10) -> Fewest:
+    """What holds for every plan in which all these meetings are interpreted."""
     hours = {interpreter.id: interpreter.hours for interpreter in day.interpreters}
     # What was booked outside an interpreter's hours may cost nothing here.
     meetings = [
@@ -34,8 +42,9 @@ def fewest_minutes(day: Day, could: Mapping[str, Sequence[Place]], meetings: Seq
     ]  # fmt: skip
     began = time.monotonic()
     by_counting = fewest_by_counting(day, could, meetings, seconds / 3)
-    closest = max(by_counting, fewest_by_prices(day, could, meetings, seconds - (time.monotonic() - began)))
-    return -(-closest // (grain := _grain(day, could, meetings))) * grain
+    by_prices, prices = fewest_by_prices(day, could, meetings, seconds - (time.monotonic() - began))
+    grain = _grain(day, could, meetings)
+    return Fewest(-(-max(by_counting, by_prices) // grain) * grain, prices)
 
 
 def fewest_by_counting(day: Day, could: Mapping[str, Sequence[Place]], meetings: Sequence[Meeting], seconds: float) -> int:

@@ -31,8 +31,8 @@ from typing import NamedTuple
 from ortools.sat.python import cp_model
 
 from puente.models import HubError
-from puente.programs.conferences.bounding import fewest_minutes
-from puente.programs.conferences.drafting import Could, draft
+from puente.programs.conferences.bounding import Fewest, fewest_minutes
+from puente.programs.conferences.drafting import Could, draft, draft_by_prices
 from puente.programs.conferences.rules import Room, weight
 from puente.programs.conferences.times import Day, Interpreter, Meeting, Place, Span, choices_of, span_of, together
 
@@ -154,7 +154,10 @@ def _interpreters_first(search: "_Search") -> bool:
     """
     held = [m for m in search.day.meetings if m.language or m.booked]
     first = search.among(held)
-    first.begin_from(draft(first.day, first.could))
+    fewest = first.fewest()
+    first.bounds["minutes"] = fewest.minutes
+    for another in (draft(first.day, first.could), draft_by_prices(first.day, first.could, fewest.prices)):
+        first.begin_from(another)
     for name in INTERPRETERS:
         first.settle(name)
     whole = _Search(search.day, search.could, draft(search.day, search.could, first.places), search.clock, search.means)
@@ -217,6 +220,10 @@ class _Search:
         could = {meeting: self.could[meeting] for meeting in ids}
         return _Search(replace(self.day, meetings=tuple(held)), could, places, self.clock, self.means, first=True)
 
+    def fewest(self) -> Fewest:
+        held = [m for m in self.day.meetings if m.id in self.places and self.places[m.id].interpreter]
+        return fewest_minutes(self.day, self.could, held, min(10, self.clock.seconds * PROOF))
+
     def begin_from(self, places: dict[str, Place]) -> None:
         """From these, where nobody loses a place or an interpreter by it and interpreters are present for less."""
         if all(m in places and (places[m].interpreter or not now.interpreter) for m, now in self.places.items()):
@@ -265,8 +272,7 @@ class _Search:
             case "placed":
                 return sum(weight(m) for m in self.day.meetings if not _could_be_done(m, self.could[m.id]))
             case "minutes":
-                held = [m for m in self.day.meetings if m.id in self.places and self.places[m.id].interpreter]
-                return fewest_minutes(self.day, self.could, held, min(10, self.clock.seconds * PROOF))
+                return self.fewest().minutes
             case "gaps":
                 return sum(m.minutes for m in self.day.meetings if m.id in self.places and not m.booked)
             case _:

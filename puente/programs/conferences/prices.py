@@ -63,6 +63,9 @@ class Way:
     held: Held | None = None
     before: "Way | None" = None
 
+    def later(self, cost: int) -> "Way":
+        return Way(self.earns - cost, self.held, self.before)
+
     def meetings(self) -> Iterable[Held]:
         way: Way | None = self
         while way and way.held:
@@ -70,16 +73,17 @@ class Way:
             way = way.before
 
 
-def fewest_by_prices(day: Day, could: Mapping[str, Sequence[Place]], meetings: Sequence[Meeting], seconds: float) -> int:
-    """The bound that the best prices found prove, for every plan in which all these meetings are interpreted."""
+def fewest_by_prices(
+    day: Day, could: Mapping[str, Sequence[Place]], meetings: Sequence[Meeting], seconds: float
+) -> tuple[int, Prices]:
+    """The bound that the best prices found prove, for every plan in which all these meetings are interpreted; and these prices."""
     began = time.monotonic()
-    blocks = _blocks(day, could, meetings)
+    blocks = in_blocks(day, could, meetings)
     program = _Program(meetings, blocks)
-    best, at_best = 0, None
+    best, at_best = 0, program.nothing
+    reached, prices = program.solve()
     while time.monotonic() - began < seconds:
-        reached, prices = program.solve()
-        tries = [prices.towards(at_best), prices] if at_best else [prices]
-        for tried in tries:
+        for tried in (prices.towards(at_best), prices):
             ways = [best_way(day, interpreter, held, tried) for interpreter, held in blocks]
             proven = sum(tried.of.values()) - sum(tried.rent.values()) - sum(way.earns for way in ways)
             if proven > best:
@@ -88,38 +92,40 @@ def fewest_by_prices(day: Day, could: Mapping[str, Sequence[Place]], meetings: S
                 break
         else:
             break
+        reached, prices = program.solve()
         if reached - best < FINE / 2:
             break
-    return -(-best // FINE)
+    return -(-best // FINE), at_best
 
 
-def best_way(day: Day, interpreter: Interpreter, held: Sequence[Held], prices: Prices) -> Way:
-    """What earns most in a block: from each conference on to the next possible, there or at another site."""
-    best: dict[tuple[str | None, Span], tuple[int, Held]] = {}
-    for one in held:
-        worth = prices.worth(one)
-        if (one.site, one.span) not in best or worth > best[one.site, one.span][0]:
-            best[one.site, one.span] = worth, one
-    at: dict[tuple[int, str | None], list[tuple[int, Held]]] = {}
-    for (site, span), found in best.items():
-        at.setdefault((span.start, site), []).append(found)
+def best_way(day: Day, interpreter: Interpreter, held: Sequence[Held], prices: Prices, *, once: bool = False) -> Way:
+    """What earns most in a block: from each conference on to the next possible, there or at another site.
+
+    It may hold a meeting twice. If each is to be held `once`, it is what seems best on the way, and perhaps not the very best.
+    """
+    at: dict[tuple[int, str | None], dict[Span, list[tuple[int, Held]]]] = {}
+    for one in sorted(held, key=lambda one: one.span):
+        at.setdefault((one.span.start, one.site), {}).setdefault(one.span, []).append((prices.worth(one), one))
     starts: dict[str | None, list[int]] = {}
-    for start, site in sorted(at, key=lambda key: key[0]):
+    for start, site in at:
         starts.setdefault(site, []).append(start)
     ready: dict[tuple[int, str | None], Way] = {}
     top = Way(0)
-    for start, site in sorted(at, key=lambda key: key[0]):
+    for (start, site), spans in at.items():
         now = _later(ready, starts, start, site, Way(-FINE * day.way(interpreter.home, site)))
-        for worth, one in at[start, site]:
-            then = Way(now.earns + worth - FINE * (one.span.end - start), one, now if now.held else None)
-            top = max(top, Way(then.earns - FINE * day.way(site, interpreter.home), one, then.before), key=lambda way: way.earns)
+        before = {one.meeting for one in now.meetings()} if once else ()
+        for span, some in spans.items():
+            some = [(worth, one) for worth, one in some if one.meeting not in before]
+            if not some:
+                continue
+            worth, one = max(some, key=lambda pair: pair[0])
+            then = Way(now.earns + worth - FINE * (span.end - start), one, now if now.held else None)
+            top = max(top, then.later(FINE * day.way(site, interpreter.home)), key=lambda way: way.earns)
             for there, possible in starts.items():
-                arrives = bisect_left(possible, one.span.end + day.way(site, there))
+                arrives = bisect_left(possible, span.end + day.way(site, there))
                 if arrives < len(possible):
-                    waited = Way(then.earns - FINE * (possible[arrives] - one.span.end), one, then.before)
-                    key = possible[arrives], there
-                    if key not in ready or ready[key].earns < waited.earns:
-                        ready[key] = waited
+                    waited, key = then.later(FINE * (possible[arrives] - span.end)), (possible[arrives], there)
+                    ready[key] = max(waited, ready.get(key, waited), key=lambda way: way.earns)
     return top
 
 
@@ -131,12 +137,12 @@ def _later(
     earlier = bisect_left(starts[site], start) - 1
     if earlier >= 0:
         way = ready[starts[site][earlier], site]
-        ways.append(Way(way.earns - FINE * (start - starts[site][earlier]), way.held, way.before))
+        ways.append(way.later(FINE * (start - starts[site][earlier])))
     ready[start, site] = max(ways, key=lambda way: way.earns)
     return ready[start, site]
 
 
-def _blocks(day: Day, could: Mapping[str, Sequence[Place]], meetings: Sequence[Meeting]) -> list[tuple[Interpreter, list[Held]]]:
+def in_blocks(day: Day, could: Mapping[str, Sequence[Place]], meetings: Sequence[Meeting]) -> list[tuple[Interpreter, list[Held]]]:
     site = {teacher.id: teacher.site for teacher in day.teachers}
     starts: dict[str, set[int]] = {}
     for meeting in meetings:
@@ -170,6 +176,7 @@ class _Program:
         self.uses = [self.solver.Constraint(-endless, 1) for _ in blocks]
         self.minutes = self.solver.Objective()
         self.minutes.SetMinimization()
+        self.nothing = Prices(dict.fromkeys(self.holds, 0), dict.fromkeys(self.takes, 0))
         self.known: set[tuple[int, tuple[tuple[str, int], ...]]] = set()
         for row in self.holds.values():
             self._column(NOWHERE, [(row, 1)])

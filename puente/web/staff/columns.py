@@ -29,7 +29,7 @@ from puente.programs import columns, resources
 from puente.programs.columns import Column, Text
 from puente.translations import languages
 from puente.web import pages
-from puente.web.staff import frame, messages, roster
+from puente.web.staff import frame, roster
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import Words, _
 from puente.web.staff.gate import NotThere, Office, Reviewer
@@ -181,13 +181,13 @@ def _add_changes(router: APIRouter) -> None:
 
     @router.post("/columns/{name}/text")
     async def set_text(
-        request: Request, reader: Office, name: Name, language: Short = "", other: Short = "", title: Short = "",
+        request: Request, reader: Office, name: Name, language: Short = "", title: Short = "",
         summary: Long = "", text: Long = "", read: Short = "",
     ) -> Response:  # fmt: skip
         _check_all(reader)
         desk: Desk = request.app.state.desk
         given = {"title": _clean(title), "summary": _clean(summary), "text": _clean(text)}
-        tag = languages.canonical(other.strip() or language) or ""
+        tag = languages.canonical(language) or ""
         try:
             async with desk.sessions.begin() as session:
                 column = await _found(session, name)
@@ -324,8 +324,7 @@ async def _column(request: Request, reader: Reader, name: str) -> HTMLResponse:
     return frame.page(
         request, reader, "column.html", column=column, approvals=approvals, lacking=lacking, schedule=schedule, sent=sent,
         segments={} if lacking else columns.segments(column, given, desk.school, desk.address), most=columns.MOST_SEGMENTS,
-        unwritten=unwritten, month=month_name(words, column.month), arrived=Place.arrived, places=messages.PLACES,
-        spoken=frame.choices([(tag, words.language_name(tag)) for tag in unwritten or desk.translator.languages()], ""),
+        unwritten=unwritten, month=month_name(words, column.month), arrived=Place.arrived,
     )  # fmt: skip
 
 
