@@ -59,9 +59,7 @@ def found() -> Catalog:
 
 def reasons() -> Iterator[str]:
     """What stands in the way, as pages say it: the docstring of each error that a person may be shown."""
-    for file in sorted(
-        file for package in ("messaging", "programs", "translations", "web") for file in (WEB.parent / package).rglob("*.py")
-    ):
+    for file in sorted(file for package in ("messaging", "programs", "web/staff") for file in (WEB.parent / package).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             errors = {base.id for base in node.bases if isinstance(base, ast.Name)} if isinstance(node, ast.ClassDef) else set()
             if isinstance(node, ast.ClassDef) and "HubError" in errors and (said := ast.get_docstring(node)):

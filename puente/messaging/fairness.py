@@ -239,7 +239,11 @@ async def figures(sessions: Sessions, school: str, period: Period, at: datetime)
     async with sessions() as session:
         groups = (await session.execute(_grouped(school, period))).all()
     async with sessions() as session:
-        sent = [Sending(kind.value, *row) for kind, *row in await session.execute(_sent_by_kind(school, period))]
+        # PostgreSQL adds sums up as decimals.
+        sent = [
+            Sending(kind.value, *(int(number) for number in row))
+            for kind, *row in await session.execute(_sent_by_kind(school, period))
+        ]
     async with sessions() as session:
         answers = await _answers(session, school, period)
         interpreted = [Interpreted(*row) for row in await session.execute(_interpreted(school, period))]

@@ -170,7 +170,7 @@ async def test_the_time_until_an_answer_is_the_one_in_the_middle_of_those_that_w
         await add(
             office,
             Message(
-                id=900 + number, kind=Kind.reply, text="?", language="es", author_id=person, heard_on=heard_on,
+                id=100 * (number + 1), kind=Kind.reply, text="?", language="es", author_id=person, heard_on=heard_on,
                 state=MessageState.released, created_at=NOON - timedelta(days=1), send_at=NOON,
             ),
         )  # fmt: skip
@@ -179,7 +179,7 @@ async def test_the_time_until_an_answer_is_the_one_in_the_middle_of_those_that_w
             await add(
                 office,
                 Message(
-                    kind=Kind.reply, text="Yes.", language="en", author_id=office.numbers.person["rivera"], reply_to=900 + number,
+                    kind=Kind.reply, text="Yes.", language="en", author_id=office.numbers.person["rivera"], reply_to=100 * (number + 1),
                     state=MessageState.released, created_at=when, send_at=when,
                 ),
             )  # fmt: skip

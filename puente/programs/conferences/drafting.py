@@ -14,6 +14,8 @@ Could = Mapping[str, Sequence[Place]]
 # So many of the places that a meeting could have are tried for one who would make room there. On a day with far too few places
 # trying all of them would take longer than the whole search.
 MOST_TRIED = 20
+# The best prices are so low that where there are blocks enough, no block earns anything. With so much more the fullest come first.
+EAGER = 1.4
 
 
 class Draft:
@@ -77,6 +79,7 @@ def draft(day: Day, could: Could, kept: Mapping[str, Place] | None = None, *, in
 def draft_by_prices(day: Day, could: Could, prices: Prices) -> dict[str, Place]:
     """Another draft: one block of an interpreter after the other, whichever would earn most with who is still waiting."""
     made = _begun(day, could, {})
+    prices = prices.times(EAGER)
     meetings = {meeting.id: meeting for meeting in day.meetings if meeting.id in prices.of}
     left = in_blocks(day, could, tuple(meetings.values()))
     while left:

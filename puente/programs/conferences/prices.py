@@ -49,6 +49,9 @@ class Prices(NamedTuple):
     def worth(self, held: Held) -> int:
         return self.of[held.meeting] - sum(self.rent[moment] for moment in held.moments)
 
+    def times(self, factor: float) -> "Prices":
+        return Prices({meeting: round(factor * price) for meeting, price in self.of.items()}, self.rent)
+
     def towards(self, best: "Prices") -> "Prices":
         of = {key: round(STEADY * best.of[key] + (1 - STEADY) * price) for key, price in self.of.items()}
         rent = {key: round(STEADY * best.rent[key] + (1 - STEADY) * price) for key, price in self.rent.items()}

@@ -31,6 +31,7 @@ from puente.web.staff.frame import Words, _
 from puente.web.staff.gate import Office
 
 MOST_ROWS, MOST_BARS = 20, 12
+HOUR, DAY = 60, 24 * 60  # minutes
 ALIKE = 3  # points: so little more or less is not worth a word
 NOTHING = "–"
 LANGUAGE = _("home language")
@@ -152,13 +153,20 @@ def lines(found: Figures, words: Words) -> list[str]:
     """What the figures are of: the school, the days, the kind of message, and when they were counted."""
     t = words.t
     school = found.school or words.desk.school.name or t(_("All schools"))
+    first, last = words.moment(found.since), words.moment(found.until)
+    if _is_midnight(found.since, words) and _is_midnight(found.until, words):
+        first, last = words.day(found.since), words.day(found.until - timedelta(seconds=1))
     said = [
         str(school),
-        t(_("From {first} to {last}"), first=words.moment(found.since), last=words.moment(found.until)),
+        t(_("From {first} to {last}"), first=first, last=last),
         t(_("Kind of message: {kind}"), kind=t(KINDS[found.kind])) if found.kind else "",
         t(_("Counted on {time}"), time=words.moment(found.made_at)),
     ]
     return [str(line) for line in said if line]
+
+
+def _is_midnight(at: datetime, words: Words) -> bool:
+    return at.astimezone(words.desk.school.timezone).time() == time()
 
 
 def tables(found: Figures, words: Words) -> list[Table]:
@@ -315,12 +323,12 @@ def _answers(found: Figures, words: Words) -> Table:
 
 
 def _duration(minutes: float, words: Words) -> str:
-    for one, many, length in (
-        (_("{number} day"), _("{number} days"), 1440), (_("{number} hour"), _("{number} hours"), 60),
-    ):  # fmt: skip
-        if minutes >= 2 * length:
-            return str(words.n(one, many, round(minutes / length)))
-    return str(words.n("{number} minute", "{number} minutes", round(minutes)))
+    """In the largest measure of which there are two at least."""
+    if minutes < 2 * HOUR:
+        return str(words.n("{number} minute", "{number} minutes", round(minutes)))
+    if minutes < 2 * DAY:
+        return str(words.n("{number} hour", "{number} hours", round(minutes / HOUR)))
+    return str(words.n("{number} day", "{number} days", round(minutes / DAY)))
 
 
 def _interpreted(found: Figures, words: Words) -> list[Table]:
