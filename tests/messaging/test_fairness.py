@@ -164,25 +164,19 @@ async def test_whoever_wrote_back_counts_once_and_for_one_kind_only_in_answer_to
 
 
 async def test_the_time_until_an_answer_is_the_one_in_the_middle_of_those_that_were_answered(office: Office) -> None:
-    for number, (who, minutes) in enumerate((("ana", 10), ("bao", 30), ("carol", 600), ("elif", None))):
-        heard_on = office.numbers.contact[who, "sms"]
-        person = office.numbers.person[who]
-        await add(
-            office,
-            Message(
-                id=100 * (number + 1), kind=Kind.reply, text="?", language="es", author_id=person, heard_on=heard_on,
-                state=MessageState.released, created_at=NOON - timedelta(days=1), send_at=NOON,
-            ),
+    numbers, yesterday = office.numbers, NOON - timedelta(days=1)
+
+    def reply(author: str, minutes: int, **more: Any) -> Message:
+        when = yesterday + timedelta(minutes=minutes)
+        return Message(
+            kind=Kind.reply, text="?", language="es", author_id=numbers.person[author], state=MessageState.released,
+            created_at=when, send_at=when, **more,
         )  # fmt: skip
-        for later in (minutes, (minutes or 0) + 5) if minutes else ():
-            when = NOON - timedelta(days=1) + timedelta(minutes=later)
-            await add(
-                office,
-                Message(
-                    kind=Kind.reply, text="Yes.", language="en", author_id=office.numbers.person["rivera"], reply_to=100 * (number + 1),
-                    state=MessageState.released, created_at=when, send_at=when,
-                ),
-            )  # fmt: skip
+
+    for who, answered in (("ana", (10, 15)), ("bao", (30,)), ("carol", (600,)), ("elif", ())):
+        heard = reply(who, 0, heard_on=numbers.contact[who, "sms"])
+        await add(office, heard)
+        await add(office, *(reply("rivera", minutes, reply_to=heard.id) for minutes in answered))
     assert (await count(office)).answers == Answers(4, 3, 30.0)
     assert (await count(office, "South")).answers == Answers()
 
