@@ -221,15 +221,15 @@ async def test_conferences_and_events_count_from_the_invitation_with_what_came_o
 async def test_translations_are_counted_by_who_made_them_and_who_looked_at_them(office: Office) -> None:
     here = hub(office)
     await here.send("School is closed today.", "guardian:ana")
+    made: dict[str, dict[str, Any]] = {
+        "vi": {"made_by": MadeBy.machine, "waits": True},
+        "ar": {"made_by": MadeBy.machine, "waits": True, "approved_by": office.numbers.person["reviewer"]},
+        "tr": {"made_by": MadeBy.nobody},
+    }
     async with office.sessions.begin() as session:
         first = (await session.scalars(select(Message))).one()
         session.add_all(
-            Rendering(message_id=first.id or 0, language=tongue, text="x", made_by=made_by, made_at=NOON, **more)
-            for tongue, made_by, more in (
-                ("vi", MadeBy.machine, {"waits": True}),
-                ("ar", MadeBy.machine, {"approved_by": office.numbers.person["reviewer"], "waits": True}),
-                ("tr", MadeBy.nobody, {}),
-            )
+            Rendering(message_id=first.id or 0, language=tongue, text="x", made_at=NOON, **how) for tongue, how in made.items()
         )
     found = {one.language: one for one in (await count(office, "North")).translated}
     assert found["vi"] == Translated("vi", 0, 1, 0, 1, 0)

@@ -24,7 +24,7 @@ that would not, but in 9.15 it breaks off the whole process on small models.)
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import ceil
+from math import ceil, isfinite
 from random import Random
 from typing import NamedTuple
 
@@ -244,7 +244,7 @@ class _Search:
             solver.parameters.linearization_level = 2
             solver.parameters.subsolvers.extend(CLOSELY if self.means.workers > 1 else ())
         state = solver.solve(room.model, _Teller(name, None if could is self.could else bound, self._tell))
-        proven = max(0, ceil(solver.best_objective_bound - 1e-6))
+        proven = _whole(solver.best_objective_bound)
         if state not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             return value, proven if state == cp_model.UNKNOWN else 0
         self.places = room.taken(solver)
@@ -345,6 +345,11 @@ def _could_be_done(meeting: Meeting, places: Sequence[Place]) -> bool:
     return any(meeting.language is None or place.interpreter for place in places)
 
 
+def _whole(proven: float) -> int:
+    """The next whole number. Where nothing is proven yet, the solver may say that it is endless."""
+    return max(0, ceil(proven - 1e-6)) if isfinite(proven) else 0
+
+
 class _Teller(cp_model.CpSolverSolutionCallback):
     """Tells of each better solution. What the solver proves of a part holds for that part alone, so there `bound` is told."""
 
@@ -353,5 +358,5 @@ class _Teller(cp_model.CpSolverSolutionCallback):
         self.aim, self.bound, self.tell = aim, bound, tell
 
     def on_solution_callback(self) -> None:
-        proven = max(0, ceil(self.best_objective_bound - 1e-6)) if self.bound is None else self.bound
+        proven = _whole(self.best_objective_bound) if self.bound is None else self.bound
         self.tell(self.aim, round(self.objective_value), proven)

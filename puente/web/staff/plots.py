@@ -7,12 +7,12 @@ from markupsafe import Markup, escape
 
 from puente.printing.reports import Bar, Plot
 
-WIDTH, ROW, BAR, TOP = 320, 38, 12, 6
+WIDTH, ROW, BAR, TOP = 320, 44, 12, 6
 
 
 def bars(plot: Plot, name: str, *, rtl: bool) -> Markup:
     """Bars below each other. `name` is unique on the page; in a language from the right they begin at the right."""
-    height = TOP + len(plot.bars) * ROW + (18 if plot.average is not None else 0)
+    height = TOP + len(plot.bars) * ROW + (22 if plot.average is not None else 0)
     drawn = Markup().join(_bar(bar, TOP + number * ROW, rtl) for number, bar in enumerate(plot.bars))
     described = "; ".join(f"{bar.name}: {bar.said}" for bar in plot.bars)
     return Markup(
@@ -33,7 +33,7 @@ def _bar(bar: Bar, y: int, rtl: bool) -> Markup:
         '<rect class="whole" x="0" y="{y}" width="{all}" height="{high}"/><rect class="part" x="{x}" y="{y}" width="{width}" '
         'height="{high}"/>'
     ).format(
-        near=near, far=far, text=y + 12, name=name, said=said, y=y + 18, all=WIDTH, high=BAR,
+        near=near, far=far, text=y + 15, name=name, said=said, y=y + 22, all=WIDTH, high=BAR,
         x=round(WIDTH - width, 1) if rtl else 0, width=width,
     )  # fmt: skip
 
@@ -45,8 +45,8 @@ def _average(plot: Plot, height: int, rtl: bool) -> Markup:
     x = round(WIDTH * (1 - share if rtl else share), 1)
     return Markup(
         '<line class="average" x1="{x}" x2="{x}" y1="{top}" y2="{foot}"/><text x="{edge}" y="{label}">{said}</text>'
-    ).format(x=x, top=TOP + 14, foot=height - 20, edge=WIDTH if rtl else 0, label=height - 4, said=plot.average_said)
+    ).format(x=x, top=TOP + 18, foot=height - 24, edge=WIDTH if rtl else 0, label=height - 5, said=plot.average_said)
 
 
 def _shortened(name: str) -> str:
-    return name if len(name) <= 24 else f"{name[:23]}…"
+    return name if len(name) <= 22 else f"{name[:21]}…"

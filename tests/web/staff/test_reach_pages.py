@@ -222,8 +222,8 @@ def test_a_plot_says_in_words_what_it_shows_and_begins_where_its_language_does()
     left, right = plots.bars(plot, "one", rtl=False), plots.bars(plot, "one", rtl=True)
     assert 'role="img"' in left
     assert "Arabic: 25% of 8; Somali: fewer than 5</desc>" in left
-    assert 'class="part" x="0" y="24" width="80.0"' in left
-    assert 'class="part" x="240.0" y="24" width="80.0"' in right
+    assert 'class="part" x="0" y="28" width="80.0"' in left
+    assert 'class="part" x="240.0" y="28" width="80.0"' in right
     assert 'direction="rtl"' in right
     assert 'x1="160.0"' in right
 
