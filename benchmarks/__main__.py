@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("fan_out", "dispatch", "workers", "webhooks", "latency", "pacing", "queues", "translation", "packing", "booking")
+NAMES = ("fan_out", "dispatch", "workers", "webhooks", "latency", "pacing", "queues", "translation", "packing", "booking", "pages")
 
 
 def main() -> int:
