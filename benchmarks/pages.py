@@ -64,6 +64,7 @@ from puente.models import (
     TaskKind,
     database,
 )
+from puente.serving import desk_of
 from puente.settings import Settings
 from puente.web.staff import open_pages
 
@@ -145,7 +146,7 @@ async def _measure(url: str, times: int) -> dict[str, Figures]:
     found = {}
     async with open_hub(Settings(database_url=url, school_name="Rio Grande", _env_file=None)) as hub:  # type: ignore[call-arg]
         await hub.count()
-        site, routes = hub.site(), list(_routes(open_pages(hub.desk)))
+        site, routes = hub.site(), list(_routes(open_pages(desk_of(hub))))
         for who in STAFF:
             async with _browser(site) as browser:
                 await _sign_in(hub, browser, who)

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import uvicorn
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from fastapi import FastAPI
 from sqlalchemy import Select, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -66,16 +65,10 @@ from puente.translations.engine import Engine
 from puente.translations.phrases import Phrases
 from puente.translations.translator import Translator
 from puente.translations.words import Words
-from puente.web.api import open_api
-from puente.web.bookings import bookings_routes
-from puente.web.forms import forms_routes
-from puente.web.pages import pages_routes
-from puente.web.site import open_site
-from puente.web.staff import open_pages
-from puente.web.staff.desk import Desk
-from puente.web.webhooks import telegram_routes, twilio_routes
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from puente.bot.updates import Listening
 
 log = structlog.get_logger()
@@ -175,7 +168,8 @@ class Hub:
 
     async def post(self) -> int:
         """Tell the district's own systems what happened."""
-        return await posting.collect(self.sessions, self.now()) + await self.poster.drain()
+        await posting.collect(self.sessions, self.now())
+        return await self.poster.drain()
 
     async def count(self) -> int:
         return await fairness.keep(self.sessions, self.now())
@@ -226,6 +220,8 @@ class Hub:
             async with self.clock():
                 await stopped()
             return
+        from puente.web.site import open_site
+
         door = _open_door("127.0.0.1", metrics_port, "--metrics-port")
         log.info("metrics.opened", port=door.getsockname()[1])
         site = open_site(self.sessions, [], self.now, self.metrics_token)
@@ -263,34 +259,26 @@ class Hub:
                 for tick in running:
                     await tick.acquire()
 
-    def site(self) -> FastAPI:
+    def site(self) -> "FastAPI":
         """The web side, with the webhooks of the vendors that are set up."""
-        routers = [
-            pages_routes(self.sessions, self.school, self.translator),
-            bookings_routes(self.sessions, self.school, self.translator, self.now, self.public_url),
-            forms_routes(self.sessions, self.school, self.translator, self.now),
-        ]
-        if self.settings.twilio_auth_token:
-            token = self.settings.twilio_auth_token.get_secret_value()
-            routers.append(
-                twilio_routes(
-                    self.sessions, token, self.public_url, programs_of(self.school, self.public_url), self.now,
-                    senders=self.channels, urgent_sender=self.settings.urgent_sender, translator=self.translator,
-                )
-            )  # fmt: skip
-        if self.listening:
-            routers.append(telegram_routes(self.sessions, self.telegram_secret, self.now))
-        mounted = {"/api": open_api(self.desk), "/": open_pages(self.desk)}
-        return open_site(self.sessions, routers, self.now, self.metrics_token, mounted)
+        # It takes a second to import, and most commands do without it.
+        from puente.serving import site_of
+
+        return site_of(self)
 
     @property
-    def desk(self) -> Desk:
-        """What the staff's pages stand on."""
-        return Desk(
-            self.sessions, self.school, self.translator, self.now, self.paces, self.public_url, self.settings.segment_price,
-            _mailer(self.settings), self.attendance_rules, self.levels_file,
-            invite=self.listening.link if self.listening else None, post_to_private=self.settings.post_to_private,
+    def mailer(self) -> Mailer | None:
+        settings, password = self.settings, self.settings.mail_password
+        if not settings.mail_host:
+            return None
+        return Mailer(
+            settings.mail_host, settings.mail_port, settings.mail_from, settings.mail_user,
+            password.get_secret_value() if password else None, plain=settings.mail_plain,
         )  # fmt: skip
+
+    @property
+    def programs(self) -> Sequence[Program]:
+        return programs_of(self.school, self.public_url)
 
     async def serve(self, host: str, port: int) -> None:
         """Web, bot and clock in one process, until it is told to stop."""
@@ -367,15 +355,6 @@ def _school(settings: Settings) -> School:
         settings.school_name, settings.fold_accents, settings.school_region, settings.timezone, settings.weekly_texts or None,
         office_phone=settings.office_phone, emergency_phone=settings.emergency_phone or EMERGENCY,
         poison_phone=settings.poison_phone or POISON_HELP, crisis_phone=settings.crisis_phone or CRISIS_LIFELINE,
-    )  # fmt: skip
-
-
-def _mailer(settings: Settings) -> Mailer | None:
-    if not settings.mail_host:
-        return None
-    password = settings.mail_password.get_secret_value() if settings.mail_password else None
-    return Mailer(
-        settings.mail_host, settings.mail_port, settings.mail_from, settings.mail_user, password, plain=settings.mail_plain
     )  # fmt: skip
 
 

@@ -20,7 +20,8 @@ BELOW = {
     "migrations": {"models"},
     "settings": {"models"},
     "cli": {"models", "translations", "messaging", "programs", "printing", "app"},
-    "app": {"models", "translations", "messaging", "programs", "bot", "web", "settings"},
+    "app": {"models", "translations", "messaging", "programs", "bot", "web", "settings", "serving"},
+    "serving": {"web", "app"},
 }
 
 

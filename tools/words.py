@@ -90,7 +90,7 @@ def missing(language: str) -> dict[str, Any]:
 
 def _unsaid(catalogue: Catalog) -> Iterator[tuple[str, Any]]:
     for message in catalogue:
-        if message.id and not any([message.string] if isinstance(message.string, str) else message.string):
+        if message.id and not any([message.string] if isinstance(message.string, str) else message.string or ()):
             yield (message.id, "") if isinstance(message.id, str) else (message.id[0], [""] * catalogue.num_plurals)
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from puente.app import Hub
 from puente.cli import attendance, columns, conferences, events, families, progress, users, words
 from puente.cli.shell import (
-    LARGEST_NUMBER,
+    LARGEST_ID,
     AsJson,
     FileOption,
     MessageArgument,
@@ -94,7 +94,7 @@ FieldOption = Annotated[
     list[str] | None,
     typer.Option("--field", help="A value for a field of the text: date=2026-12-03, time=15:30, help=resources:food. Repeatable."),
 ]
-ScheduleArgument = Annotated[int, typer.Argument(min=1, max=LARGEST_NUMBER, help="The number that `puente schedule list` shows.")]
+ScheduleArgument = Annotated[int, typer.Argument(min=1, max=LARGEST_ID, help="The number that `puente schedule list` shows.")]
 FromOption = Annotated[
     str | None, typer.Option("--from", help="The teacher who writes, by staff id: answers go there. Else to the office.")
 ]

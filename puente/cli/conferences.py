@@ -12,7 +12,7 @@ import typer
 from puente.app import Hub
 from puente.cli.attendance import PaperOption
 from puente.cli.shell import AsJson, err, note, out, print_json, readable, run, table_of
-from puente.models import HubError
+from puente.models import LARGEST_ID, HubError
 from puente.programs.conferences import afterwards, inviting, keeping, moving, schedule, standing
 from puente.programs.conferences import day as days
 from puente.translations import languages
@@ -61,7 +61,7 @@ def import_(
 def pack(
     day: DayArgument,
     seconds: Annotated[int, typer.Option(min=1, max=3600, help="How long to look for a better plan.")] = 60,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Where the search begins.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_ID, help="Where the search begins.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Propose the whole day: who meets when, and who interprets. Says how far it is from the proven bound. Books nothing."""

@@ -13,14 +13,13 @@ from sqlmodel import col
 from puente.app import Hub
 from puente.cli.attendance import PaperOption
 from puente.cli.shell import AsJson, err, note, out, print_json, run, table_of
-from puente.models import EventState, HubError, InterestState, Person
+from puente.models import LARGEST_ID, EventState, HubError, InterestState, Person
 from puente.programs.events import attending, changing, drawing, exchange, files, keeping, opening
 from puente.translations import languages
 
 events_app = typer.Typer(no_args_is_help=True, help="Events: who would like to come, a fair draw, reminders, and who came.")
 
 EventArgument = Annotated[str, typer.Argument(metavar="EVENT", help="The event's name, as its file says.")]
-LARGEST_SEED = 2**31 - 1
 
 
 @events_app.command("import")
@@ -97,7 +96,7 @@ def link(
 @events_app.command()
 def draw(
     name: EventArgument,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="A number that nobody chose: dice, in public.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_ID, help="A number that nobody chose: dice, in public.")],
     as_json: AsJson = False,
 ) -> None:
     """Draw who has a place, by the rule of the file, and tell everyone. It happens once; the same seed says the same again."""

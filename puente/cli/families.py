@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from puente.app import Hub
-from puente.cli.shell import LARGEST_NUMBER, AsJson, err, note, out, print_json, run, table_of
+from puente.cli.shell import LARGEST_ID, AsJson, err, note, out, print_json, run, table_of
 from puente.messaging import consent, linking, reach, reading, rights, tasks, threads
 from puente.models import HubError, Rights
 from puente.translations import languages
@@ -173,7 +173,7 @@ def tasks_(as_json: AsJson = False) -> None:
 
 
 @families_app.command()
-def done(task: Annotated[int, typer.Argument(min=1, max=LARGEST_NUMBER, help="The number that `puente tasks` shows.")]) -> None:
+def done(task: Annotated[int, typer.Argument(min=1, max=LARGEST_ID, help="The number that `puente tasks` shows.")]) -> None:
     """Mark a task as done."""
 
     async def command(hub: Hub) -> None:

@@ -17,18 +17,16 @@ from rich.text import Text
 
 from puente import app as hubs
 from puente.app import Hub
-from puente.models import HubError
+from puente.models import LARGEST_ID, HubError
 from puente.translations import languages
 
 # Names and texts are shown as they are: a family's "[b]" or ":school:" is no markup of ours.
 out = Console(highlight=False, markup=False, emoji=False)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
-LARGEST_NUMBER = 2**31 - 1
-
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON, for a program to read.")]
 FileOption = Annotated[Path | None, typer.Option("--file", help="Read the text from this file, or from - for standard input.")]
-MessageArgument = Annotated[int, typer.Argument(min=1, max=LARGEST_NUMBER, help="The number that `puente send` printed.")]
+MessageArgument = Annotated[int, typer.Argument(min=1, max=LARGEST_ID, help="The number that `puente send` printed.")]
 
 
 def run(

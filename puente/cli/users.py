@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente.app import Hub
-from puente.cli.shell import LARGEST_NUMBER, AsJson, out, print_json, run, table_of
+from puente.cli.shell import LARGEST_ID, AsJson, out, print_json, run, table_of
 from puente.messaging import accounts, linking, tokens
 from puente.models import Account, HubError, Person, PersonRole, Role, database
 
@@ -93,7 +93,7 @@ def tokens_(
     email: EmailArgument,
     end: Annotated[
         int | None,
-        typer.Option("--end", min=1, max=LARGEST_NUMBER, help="End the token of this number."),
+        typer.Option("--end", min=1, max=LARGEST_ID, help="End the token of this number."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

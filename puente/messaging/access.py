@@ -121,9 +121,13 @@ def groups(reader: Reader) -> Select[Group]:
 
 
 def is_message_seen(reader: Reader) -> ColumnElement[bool]:
-    """Whether a message is one that somebody may see: their own, one to them, and for the office what concerns their school."""
+    """Whether a message is one that somebody may see: their own, one to them, and for the office what concerns their school.
+
+    The hub's own sentences may hold a link that signs somebody in: those are nobody's to look up.
+    """
+    by_people = col(Message.kind) != Kind.system
     if reader.sees_all:
-        return true()
+        return by_people
     answered = aliased(Message)
     seen: list[ColumnElement[bool]] = [
         col(Message.author_id) == reader.person_id,
@@ -138,7 +142,7 @@ def is_message_seen(reader: Reader) -> ColumnElement[bool]:
             is_guardian_seen(reader, col(Message.author_id)),
             and_(col(Message.student_id).is_not(None), is_seen(reader, col(Message.student_id))),
         ]
-    return or_(*seen)
+    return and_(by_people, or_(*seen))
 
 
 def _contacts(reader: Reader) -> Select:

@@ -6,6 +6,7 @@ Nothing that is stored opens anything: passwords are argon2, and of cookies, lin
 """
 
 import asyncio
+import functools
 import hashlib
 import re
 import secrets
@@ -22,8 +23,6 @@ from puente.models import Account, HubError, Person, PersonRole, Role, SignIn, S
 from puente.models.database import Sessions
 
 HASHER = PasswordHasher()
-# Verified where nobody has the address, so that an answer takes as long as where somebody has.
-NOBODYS = HASHER.hash(secrets.token_urlsafe(16))
 
 SHORTEST_PASSWORD = 12  # characters; the longest is what argon2 should be asked to chew (NIST SP 800-63B asks for 64 at least)
 LONGEST_PASSWORD = 200
@@ -121,13 +120,19 @@ async def sign_in(sessions: Sessions, email: str, password: str, address: str, b
     await _count_attempt(sessions, email, address, at)
     async with sessions() as session:
         account = await session.scalar(select(Account).where(col(Account.email) == email, col(Account.ended_at).is_(None)))
-    known = account.password if account and account.password else NOBODYS
+    known = account.password if account and account.password else _nobodys()
     right = await asyncio.to_thread(_is_right, known, password)
     if account is None or not account.password or not right:
         return None
     async with sessions.begin() as session:
         await session.execute(delete(SignInAttempt).where(col(SignInAttempt.who) == digest(email)))
         return await _open(session, account.id or 0, browser, at)
+
+
+@functools.cache
+def _nobodys() -> str:
+    """Verified where nobody has the address, so that an answer takes as long as where somebody has."""
+    return HASHER.hash(secrets.token_urlsafe(16))
 
 
 async def make_link(session: AsyncSession, account: Account, at: datetime, valid_for: timedelta = LINK_VALID_FOR) -> str:

@@ -128,29 +128,25 @@ def is_allowed(url: str, *, private: bool) -> bool:
     return parts.scheme == "https" and host != "localhost" and _is_public(host)
 
 
-async def collect(sessions: Sessions, at: datetime) -> int:
-    """Tick: write down for each subscription what has happened since it was looked at last. Returns how much that was."""
+async def collect(sessions: Sessions, at: datetime) -> None:
+    """Tick: write down for each subscription what has happened since it was looked at last."""
     async with sessions() as session:
         live = list(await session.scalars(select(Subscription).where(*_live())))
     if not live:
-        return 0
+        return
     since = min(one.looked_at for one in live) - OVERLAP
     wanted = {event for one in live for event in one.events}
     async with sessions.begin() as session:
         happened = [one for event in EVENTS if event in wanted async for one in FOUND[event](session, since, at)]
-        written = 0
-        for subscription in live:
-            posts = [
-                _post(subscription, one, at)
-                for one in happened
-                if one.event in subscription.events and one.at >= subscription.made_at
-            ]
-            for post in posts:
-                row = database.insert_once(session, Post).values(post.model_dump(exclude={"id"})).on_conflict_do_nothing()
-                written += outbox.changed(await session.execute(row))
+        posts = [
+            _post(subscription, one, at)
+            for subscription in live
+            for one in happened
+            if one.event in subscription.events and one.at >= subscription.made_at
+        ]
+        await database.add_all_once(session, posts)
         ids = [one.id for one in live]
         await session.execute(update(Subscription).where(col(Subscription.id).in_(ids)).values(looked_at=at))
-    return written
 
 
 class Poster:

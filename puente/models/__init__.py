@@ -15,7 +15,7 @@ from puente.models.accounts import (
     ThreadTurn,
 )
 from puente.models.attendance import AttendanceCode, AttendanceMark, Outreach, OutreachKind, SchoolDay, Standing
-from puente.models.base import HubError
+from puente.models.base import LARGEST_ID, HubError
 from puente.models.conferences import (
     Asks,
     ConferenceChange,
@@ -54,6 +54,7 @@ from puente.models.tasks import Task, TaskKind
 from puente.models.words import Memory, Term, WordsVersion
 
 __all__ = [
+    "LARGEST_ID",
     "Account",
     "ApiToken",
     "Asks",

@@ -20,6 +20,9 @@ SQLModel.metadata.naming_convention = MetaData(
     }
 ).naming_convention
 
+# What an id fits into: PostgreSQL's integer.
+LARGEST_ID = 2**31 - 1
+
 
 class HubError(Exception):
     """Something Puente cannot go on with. The text of one is a sentence that a teacher or an operator can act on."""

@@ -173,15 +173,9 @@ def bookings_routes(
         made = calendars.for_sheet(day, sheet, pages.best(reads, SPOKEN), school, translator)
         return _calendar(made, if_none_match)
 
-    # HEAD is GET without its body, which the server leaves out.
-    for path, route, responses in (
-        ("/b/{token}", page, pages.RESPONSES),
-        ("/b/{token}/calendar.ics", family_calendar, CALENDAR_RESPONSES),
-        ("/k/{token}.ics", feed, CALENDAR_RESPONSES),
-    ):
-        kind = HTMLResponse if route is page else Response
-        router.add_api_route(path, route, methods=["GET"], response_class=kind, responses=responses)
-        router.add_api_route(path, route, methods=["HEAD"], response_class=kind, include_in_schema=False)
+    pages.add_read(router, "/b/{token}", page, pages.RESPONSES, HTMLResponse)
+    pages.add_read(router, "/b/{token}/calendar.ics", family_calendar, CALENDAR_RESPONSES)
+    pages.add_read(router, "/k/{token}.ics", feed, CALENDAR_RESPONSES)
     router.add_api_route(
         "/b/{token}", act, methods=["POST"], status_code=303, response_class=Response, responses=DONE, openapi_extra=FORM
     )

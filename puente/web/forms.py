@@ -132,15 +132,9 @@ def forms_routes(sessions: Sessions, school: School, translator: Says, now: Call
         made = calendars.calendar(found.opened, found.interest, words, zone)
         return Response(made, media_type="text/calendar; charset=utf-8", headers=bookings.CALENDAR_HEADERS)
 
-    # HEAD is GET without its body, which the server leaves out.
-    for path, route, responses in (
-        ("/f/{token}", form, pages.RESPONSES),
-        ("/e/{token}", event_page, pages.RESPONSES),
-        ("/f/{token}/calendar.ics", calendar, CALENDAR),
-    ):
-        kind = Response if route is calendar else HTMLResponse
-        router.add_api_route(path, route, methods=["GET"], response_class=kind, responses=responses)
-        router.add_api_route(path, route, methods=["HEAD"], response_class=kind, include_in_schema=False)
+    pages.add_read(router, "/f/{token}", form, pages.RESPONSES, HTMLResponse)
+    pages.add_read(router, "/e/{token}", event_page, pages.RESPONSES, HTMLResponse)
+    pages.add_read(router, "/f/{token}/calendar.ics", calendar, CALENDAR)
     router.add_api_route(
         "/f/{token}", act, methods=["POST"], status_code=303, response_class=Response, responses=DONE, openapi_extra=FORM
     )

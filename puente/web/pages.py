@@ -6,7 +6,7 @@ so the page says the same to everybody who has it, and nothing is logged that ho
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -88,14 +88,18 @@ def pages_routes(sessions: Sessions, school: School, translator: Says) -> APIRou
     async def stylesheet() -> Response:
         return Response(STYLE, media_type="text/css", headers=FOR_EVER)
 
-    # HEAD is GET without its body, which the server leaves out.
-    for path, page, kind, responses in (
-        ("/c/{token}", column_page, HTMLResponse, RESPONSES),
-        ("/static/pages.css", stylesheet, Response, CSS),
-    ):
-        router.add_api_route(path, page, methods=["GET"], response_class=kind, responses=responses)
-        router.add_api_route(path, page, methods=["HEAD"], response_class=kind, include_in_schema=False)
+    add_read(router, "/c/{token}", column_page, RESPONSES, HTMLResponse)
+    add_read(router, "/static/pages.css", stylesheet, CSS)
     return router
+
+
+def add_read(
+    router: APIRouter, path: str, route: Callable[..., Any], responses: dict[int | str, dict[str, Any]],
+    kind: type[Response] = Response,
+) -> None:  # fmt: skip
+    """A route for GET and for HEAD, which is GET without its body: the server leaves that out."""
+    router.add_api_route(path, route, methods=["GET"], response_class=kind, responses=responses)
+    router.add_api_route(path, route, methods=["HEAD"], response_class=kind, include_in_schema=False)
 
 
 def open_templates() -> Environment:

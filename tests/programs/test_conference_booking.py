@@ -18,6 +18,7 @@ from sqlmodel import col
 
 from puente.messaging import conversations
 from puente.messaging.channels.base import Refused, Trouble
+from puente.messaging.digits import digit_of
 from puente.models import (
     Asks,
     ConferenceChange,
@@ -35,7 +36,7 @@ from puente.models import (
 from puente.models.database import Sessions
 from puente.programs.conferences import booking, inviting, keeping, moving, offering, standing
 from puente.programs.conferences import day as days
-from puente.programs.conferences.answering import Answers, digit_of
+from puente.programs.conferences.answering import Answers
 from puente.programs.conferences.offering import Offer, Slot
 from puente.programs.conferences.packing import pack
 from tests import school

@@ -30,6 +30,7 @@ from puente.programs.conferences.day import WrongDay
 from puente.programs.conferences.packing import pack
 from puente.programs.conferences.times import Place, Span
 from tests import school
+from tests.conferences import claim
 from tests.school import NOON
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +103,7 @@ def test_the_sample_is_a_day() -> None:
             "teachers[0].hours[0].end",
             "15:30",
         ),
-        ({"teacher": []}, "teacher", "nothing of this name"),
+        ({"teacher": []}, "teacher", "no such part"),
         (
             {"interpreters": [{"id": "I-1", "languages": ["klingonish"], "hours": [EVENING]}]},
             "interpreters[0].languages[0]",
@@ -231,13 +232,13 @@ async def test_the_proposal_is_put_beside_and_books_nothing(sessions: Sessions) 
 async def test_a_time_is_booked_once_and_moved_at_will(sessions: Sessions) -> None:
     loaded = await kept(sessions)
     async with sessions.begin() as session:
-        assert await keeping.claim(session, loaded, "c", Place(1020), DENVER)
-        assert not await keeping.claim(session, loaded, "d", Place(1020), DENVER)
-        assert not await keeping.claim(session, loaded, "a", Place(1005, "I-1"), DENVER), "it would end while the teacher is taken"
-        assert await keeping.claim(session, loaded, "a", Place(1035, "I-1"), DENVER)
-        assert not await keeping.claim(session, loaded, "b", Place(1050, "I-1"), DENVER), "the interpreter is with another teacher"
-        assert await keeping.claim(session, loaded, "c", Place(1110), DENVER)
-        assert await keeping.claim(session, loaded, "d", Place(1020), DENVER), "what was given back is free again"
+        assert await claim(session, loaded, "c", Place(1020))
+        assert not await claim(session, loaded, "d", Place(1020))
+        assert not await claim(session, loaded, "a", Place(1005, "I-1")), "it would end while the teacher is taken"
+        assert await claim(session, loaded, "a", Place(1035, "I-1"))
+        assert not await claim(session, loaded, "b", Place(1050, "I-1")), "the interpreter is with another teacher"
+        assert await claim(session, loaded, "c", Place(1110))
+        assert await claim(session, loaded, "d", Place(1020)), "what was given back is free again"
     again = await kept(sessions)
     assert (again.meetings["c"].starts_at or NOON).astimezone(DENVER).time() == time(18, 30)
     assert {m.id: m.booked for m in again.day.meetings} == {
@@ -250,7 +251,7 @@ async def test_a_time_is_booked_once_and_moved_at_will(sessions: Sessions) -> No
 async def test_the_database_itself_refuses_whoever_comes_second(sessions: Sessions) -> None:
     loaded = await kept(sessions)
     async with sessions.begin() as session:
-        await keeping.claim(session, loaded, "c", Place(1020), DENVER)
+        await claim(session, loaded, "c", Place(1020))
     row = loaded.meetings["d"]
     at = datetime(2026, 12, 3, 17, 0, tzinfo=DENVER)
     async with sessions() as session:
@@ -262,12 +263,12 @@ async def test_the_database_itself_refuses_whoever_comes_second(sessions: Sessio
 async def test_a_day_that_is_cut_anew_keeps_what_is_booked(sessions: Sessions) -> None:
     loaded = await kept(sessions)
     async with sessions.begin() as session:
-        await keeping.claim(session, loaded, "c", Place(1020), DENVER)
+        await claim(session, loaded, "c", Place(1020))
     again = await kept(sessions, slot_minutes=10)
     assert next(m for m in again.day.meetings if m.id == "c").booked == Place(1020)
     async with sessions.begin() as session:
-        assert not await keeping.claim(session, again, "d", Place(1020), DENVER)
-        assert await keeping.claim(session, again, "d", Place(1030), DENVER)
+        assert not await claim(session, again, "d", Place(1020))
+        assert await claim(session, again, "d", Place(1030))
 
 
 async def test_without_conferences_the_roster_says_who_comes(sessions: Sessions) -> None:

@@ -39,7 +39,8 @@ from puente.models import (
     database,
 )
 from puente.programs.conferences import keeping, offering, parties
-from puente.programs.conferences.keeping import STAYS, NoSuchDay
+from puente.programs.conferences.board import HELD
+from puente.programs.conferences.keeping import NoSuchDay
 from puente.programs.conferences.times import likes
 
 log = structlog.get_logger()
@@ -271,7 +272,7 @@ async def _seen(session: AsyncSession, day: ConferenceDay, good: Mapping[str, bo
 
 
 def _count(seen: Sequence[_Seen]) -> Figures:
-    booked = [one for one in seen if one.row.state in STAYS and one.row.starts_at]
+    booked = [one for one in seen if one.row.state in HELD and one.row.starts_at]
     waits = [wait for one in seen if (wait := _wait(one)) is not None]
     interpreted = [one for one in booked if one.row.interpreter]
     missed_too = [one for one in interpreted if one.row.state is MeetingState.missed]

@@ -21,7 +21,7 @@ from sqlmodel import col
 from puente.models import ConferenceDay, ConferenceGuardian, ConferenceMeeting, MeetingState
 from puente.programs.conferences import day as days
 from puente.programs.conferences.day import Conference, DayFile, TeacherHours
-from puente.programs.conferences.times import Day, Meeting, Place, apart, span_of
+from puente.programs.conferences.times import Day, Meeting, Place, span_of, way_between
 
 HELD = (MeetingState.booked, MeetingState.confirmed, MeetingState.attended, MeetingState.missed)
 
@@ -60,19 +60,12 @@ class Taken:
         start, end = place.start, place.start + meeting.minutes
         for who in self.concerned(meeting, place.interpreter):
             for begins, ends, other in self.of.get(who, ()):
-                gap = self._gap(who, meeting, other)
+                gap = way_between(self.day, who, meeting, other)
                 if start < ends + gap and begins < end + gap:
                     yield other
 
     def is_free(self, meeting: Meeting, place: Place) -> bool:
         return next(self.in_the_way(meeting, place), None) is None
-
-    def _gap(self, who: str, one: Meeting, other: Meeting) -> int:
-        if who.startswith(("guardian:", "student:")):
-            return apart(self.day, one, other)
-        if who.startswith("interpreter:"):
-            return self.day.way(self.teachers[one.teacher].site, self.teachers[other.teacher].site)
-        return 0
 
 
 class Row(NamedTuple):
@@ -107,8 +100,8 @@ class Board:
     Whoever books or frees a time says so here too (`book`, `free`), so that the board may go on to be used.
     """
 
-    def __init__(self, document: str, rows: Iterable[Row], guardians: dict[int, list[str]], zone: ZoneInfo) -> None:
-        self.zone, self.guardians = zone, guardians
+    def __init__(self, day_id: int, document: str, rows: Iterable[Row], guardians: dict[int, list[str]], zone: ZoneInfo) -> None:
+        self.day_id, self.zone, self.guardians = day_id, zone, guardians
         self.rows = {row.id: row for row in rows}
         self.file, self.day = _read(document)
         self.first: date = self.file.first
@@ -186,12 +179,12 @@ class Board:
         ends += [end for held in self.taken.of.values() for _, end, _ in held]
         return self.moment(max(ends, default=0))
 
-    def claims(self, row: ConferenceMeeting, meeting: Meeting, place: Place) -> list[dict[str, Any]]:
+    def claims(self, row: AnyRow, meeting: Meeting, place: Place) -> list[dict[str, Any]]:
         """A row for each piece of time of each of those who are in a meeting."""
         span = span_of(meeting, place)
         begins = range(span.start - span.start % self.piece, span.end, self.piece)
         return [
-            {"day_id": row.day_id, "who": who, "at": self.moment(minute), "meeting_id": row.id}
+            {"day_id": self.day_id, "who": who, "at": self.moment(minute), "meeting_id": row.id}
             for who in self.taken.concerned(meeting, place.interpreter)
             for minute in begins
         ]
@@ -220,7 +213,7 @@ async def read(session: AsyncSession, day_id: int, zone: ZoneInfo) -> Board:
     guardians: dict[int, list[str]] = {}
     for meeting_id, guardian in who:
         guardians.setdefault(meeting_id, []).append(guardian)
-    return Board(document or "", [Row(*row) for row in rows], guardians, zone)
+    return Board(day_id, document or "", [Row(*row) for row in rows], guardians, zone)
 
 
 @lru_cache(maxsize=8)

@@ -2,60 +2,33 @@
 
     bytes → read → DayFile (everything names something that is there) → times.Day (minutes from the first day's midnight)
 
-A mistake is named by its place in the file: `teachers[2].hours[0].end`.
+documents.py reads the file, and names a mistake by its place: `teachers[2].hours[0].end`.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from datetime import date, time, timedelta
 from math import gcd
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from puente.models import HubError
 from puente.programs.conferences.times import Day, Interpreter, Meeting, Place, Span, Teacher, span_of
+from puente.programs.documents import Clock, Form, Id, Language, Part, WrongFile
 from puente.translations import languages
 
 SIGN = "ase"
 LARGEST_FILE = 5_000_000
-MOST_PROBLEMS = 20
 LONGEST = timedelta(days=60)
 
 
-class WrongDay(HubError):
-    """Something in the file is not right. Each mistake is named by its place."""
-
-    def __init__(self, problems: list[str]) -> None:
-        more = len(problems) - MOST_PROBLEMS
-        super().__init__("\n".join(problems[:MOST_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])))
-        self.problems = problems
+class WrongDay(WrongFile):
+    """Something in the day's file is not right."""
 
 
-def _tag(written: str) -> str:
-    if (tag := languages.canonical(written)) is None:
-        raise ValueError("this is no language's code, such as en, es or zh-Hans")
-    return languages.base(tag)
-
-
-def _on_the_minute(written: time) -> time:
-    if written.tzinfo or written.second or written.microsecond:
-        raise ValueError("a time reads like 15:30, on the school's clock")
-    return written
-
-
-Clock = Annotated[time, AfterValidator(_on_the_minute)]
-Id = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f]+$")]
-Language = Annotated[str, Field(max_length=35), AfterValidator(_tag)]
 Minutes = Annotated[int, Field(ge=1, le=240)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Hours(_Part):
+class Hours(Part):
     """From `start` up to `end` on one day, on the school's clock."""
 
     date: date
@@ -63,20 +36,20 @@ class Hours(_Part):
     end: Clock
 
 
-class Site(_Part):
+class Site(Part):
     id: Id
     travel: dict[Id, Annotated[int, Field(ge=0, le=600)]] = Field(
         default_factory=dict, description="Minutes to other sites. Saying it at one of the two is enough."
     )
 
 
-class Room(_Part):
+class Room(Part):
     id: Id
     site: Id
     wheelchair: bool = Field(default=True, description="Whether it can be reached by wheelchair.")
 
 
-class TeacherHours(_Part):
+class TeacherHours(Part):
     id: Id = Field(description="The staff id in the roster, where there is one.")
     name: str = Field(default="", max_length=255)
     hours: list[Hours] = Field(min_length=1)
@@ -91,7 +64,7 @@ class TeacherHours(_Part):
     )
 
 
-class InterpreterHours(_Part):
+class InterpreterHours(Part):
     id: Id = Field(description="The staff id in the roster, where there is one.")
     name: str = Field(default="", max_length=255)
     languages: list[Language] = Field(min_length=1)
@@ -99,7 +72,7 @@ class InterpreterHours(_Part):
     home: Id | None = Field(default=None, description="The site that the interpreter comes from.")
 
 
-class Booked(_Part):
+class Booked(Part):
     """Where a meeting has to stay."""
 
     date: date
@@ -107,7 +80,7 @@ class Booked(_Part):
     interpreter: Id | None = None
 
 
-class Conference(_Part):
+class Conference(Part):
     id: Id | None = Field(default=None, description="Without one it is known by student, guardians and teacher.")
     student: Id
     guardians: list[Id] = Field(min_length=1, description="Who comes. Separated parents have a conference each.")
@@ -126,7 +99,7 @@ class Conference(_Part):
         return self.id or "/".join((self.student, "+".join(sorted(self.guardians)), self.teacher))
 
 
-class DayFile(_Part):
+class DayFile(Part):
     """A conference day of a school, on one date or several."""
 
     name: Id
@@ -153,44 +126,6 @@ class DayFile(_Part):
     @property
     def first(self) -> date:
         return min(hours.date for teacher in self.teachers for hours in teacher.hours)
-
-
-def read(path: Path) -> DayFile:
-    """Read a day. Raises WrongDay, which names every mistake by its place."""
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise WrongDay([f"{path.name} is larger than any conference day."])
-        return parse(path.read_bytes())
-    except OSError:
-        raise WrongDay([f"{path.name} cannot be read."]) from None
-
-
-def parse(written: bytes) -> DayFile:
-    try:
-        found = json.loads(written.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise WrongDay(["The file is not in UTF-8."]) from None
-    except json.JSONDecodeError as error:
-        raise WrongDay([f"The file is no JSON: line {error.lineno}, column {error.colno}."]) from None
-    except RecursionError:
-        raise WrongDay(["The file is no conference day: it is nested too deep."]) from None
-    return check(found)
-
-
-def check(found: Any) -> DayFile:
-    """What is in a file, checked: first each value by itself, then what they say of each other."""
-    try:
-        day = DayFile.model_validate_json(json.dumps(found), strict=True)
-    except ValidationError as error:
-        raise WrongDay([f"{_place(one['loc'])}: {_sentence(one)}" for one in error.errors()]) from None
-    if problems := list(_contradictions(day)):
-        raise WrongDay(problems)
-    return day
-
-
-def schema() -> str:
-    """The JSON schema of DAY.json, as it is kept in docs/schemas/."""
-    return json.dumps(DayFile.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def needs_interpreter(conference: Conference, teacher: TeacherHours) -> str | None:
@@ -364,20 +299,8 @@ def _booked_twice(day: DayFile) -> Iterator[str]:
         yield f"conferences[{n}].booked: somebody is booked somewhere else at this time."
 
 
-def _place(loc: tuple[int | str, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".") or "The file"
-
-
-def _sentence(error: Any) -> str:
-    match error["type"]:
-        case "missing":
-            return "it is missing."
-        case "extra_forbidden":
-            return "nothing of this name is known here."
-        case "value_error":
-            return f"{error['ctx']['error']}."
-        case _:
-            return f"{error['msg'][0].lower()}{error['msg'][1:]}."
+FORM = Form("conference day", DayFile, _contradictions, WrongDay, LARGEST_FILE)
+read, parse, check, schema = FORM.read, FORM.parse, FORM.check, FORM.schema
 
 
 if __name__ == "__main__":

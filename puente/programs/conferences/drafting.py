@@ -7,7 +7,7 @@ right after the other. The rest take what is left, and where nothing is left, so
 from collections.abc import Mapping, Sequence
 
 from puente.programs.conferences.prices import Prices, best_way, in_blocks
-from puente.programs.conferences.times import Day, Meeting, Place, Span, apart, dislike, span_of
+from puente.programs.conferences.times import Day, Meeting, Place, Span, dislike, span_of, way_between
 
 Could = Mapping[str, Sequence[Place]]
 
@@ -52,17 +52,10 @@ class Draft:
         for who in self.concerned(meeting, place):
             for other, (began, ended) in self.of.get(who, {}).items():
                 if began < last and first < ended:
-                    gap = self._gap(who, meeting, other)
+                    gap = way_between(self.day, who, meeting, other)
                     if start < ended + gap and began < end + gap:
                         found.add(other)
         return found
-
-    def _gap(self, who: str, one: Meeting, other: Meeting) -> int:
-        if who.startswith(("guardian:", "student:")):
-            return apart(self.day, one, other)
-        if who.startswith("interpreter:"):
-            return self.day.way(self.teachers[one.teacher].site, self.teachers[other.teacher].site)
-        return 0
 
 
 def draft(day: Day, could: Could, kept: Mapping[str, Place] | None = None, *, interpreters_first: bool = True) -> dict[str, Place]:

@@ -1,13 +1,11 @@
 """Conference days in the tables: taken from a file, read for the packing, and the proposal put beside what is booked.
 
 DayFile → keep (rows; repeating it changes only what changed) → load → packing.pack → propose
-claim: a time is booked, or the database says that somebody in it is taken
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import gcd
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -34,14 +32,15 @@ from puente.models import (
     Rights,
     Student,
 )
+from puente.programs.conferences import board as boards
 from puente.programs.conferences import day as days
 from puente.programs.conferences import parties
+from puente.programs.conferences.board import HELD
 from puente.programs.conferences.day import Conference, DayFile
 from puente.programs.conferences.times import Day, Place
 
 STAFF = "staff:"
 DEALT_WITH = (MeetingStep.booked, MeetingStep.moved, MeetingStep.given_back, MeetingStep.cancelled, MeetingStep.declined)
-STAYS = (MeetingState.booked, MeetingState.confirmed, MeetingState.attended, MeetingState.missed)
 
 
 class NoSuchDay(HubError):
@@ -81,7 +80,7 @@ async def keep(session: AsyncSession, file: DayFile, at: datetime, zone: ZoneInf
     await session.flush()
     count = await _keep_meetings(session, row, file, zone)
     await parties.gather(session, row.id or 0)
-    await _claim_again(session, await load(session, file.name, zone), zone)
+    await _claim_again(session, row.id or 0, zone)
     return count
 
 
@@ -112,26 +111,6 @@ async def propose(
         row.proposed_at = _moment(loaded.file, place.start, zone) if place else None
         row.proposed_interpreter = (place.interpreter or "") if place else ""
         row.left_out = left_out.get(row.key, "")
-
-
-async def claim(session: AsyncSession, loaded: Loaded, key: str, place: Place, zone: ZoneInfo) -> bool:
-    """Book a time for a meeting, giving back the one that it had. False where somebody in it is taken: then nothing changes.
-
-    It does not look whether the time suits anybody, and no further than the minutes of the meeting itself: the way from one place
-    to the next is for whoever offers it.
-    """
-    row = loaded.meetings[key]
-    try:
-        async with session.begin_nested():
-            await session.execute(delete(ConferenceClaim).where(col(ConferenceClaim.meeting_id) == row.id))
-            await session.execute(insert(ConferenceClaim), _claims(loaded, row, place, zone))
-    except IntegrityError:
-        return False
-    row.starts_at, row.interpreter = _moment(loaded.file, place.start, zone), place.interpreter or ""
-    row.state = MeetingState.booked
-    session.add(row)
-    await session.flush()
-    return True
 
 
 def _still_away(file: DayFile, before: dict[str, Any]) -> DayFile:
@@ -217,14 +196,15 @@ def _values(file: DayFile, conference: Conference, zone: ZoneInfo, *, booked: bo
     return values
 
 
-async def _claim_again(session: AsyncSession, loaded: Loaded, zone: ZoneInfo) -> None:
+async def _claim_again(session: AsyncSession, day_id: int, zone: ZoneInfo) -> None:
     """A changed day may be cut into other pieces, or a meeting take longer: what is booked is claimed anew."""
-    await session.execute(delete(ConferenceClaim).where(col(ConferenceClaim.day_id) == loaded.row.id))
+    await session.execute(delete(ConferenceClaim).where(col(ConferenceClaim.day_id) == day_id))
+    board = await boards.read(session, day_id, zone)
     claims = [
         one
-        for row in loaded.meetings.values()
-        if row.state in STAYS and row.starts_at
-        for one in _claims(loaded, row, Place(_minute(loaded.file, row.starts_at, zone), row.interpreter or None), zone)
+        for row in board.rows.values()
+        if row.state in HELD and row.starts_at
+        for one in board.claims(row, board.as_it_is(row), Place(board.minute(row.starts_at), row.interpreter or None))
     ]
     try:
         if claims:
@@ -233,34 +213,9 @@ async def _claim_again(session: AsyncSession, loaded: Loaded, zone: ZoneInfo) ->
         raise TakenTwice(TakenTwice.__doc__) from None
 
 
-def _claims(loaded: Loaded, row: ConferenceMeeting, place: Place, zone: ZoneInfo) -> list[dict[str, Any]]:
-    """A row for each piece of time of each of those who are in a meeting."""
-    meeting = next(meeting for meeting in loaded.day.meetings if meeting.id == row.key)
-    teacher = next(teacher for teacher in loaded.day.teachers if teacher.id == row.teacher)
-    room = meeting.room or teacher.room
-    who = [f"teacher:{row.teacher}", *sorted(meeting.people)]
-    who += [f"room:{room}"] if room else []
-    who += [f"interpreter:{place.interpreter}"] if place.interpreter else []
-    piece = _piece(loaded.file)
-    begins = range(place.start - place.start % piece, place.start + row.minutes, piece)
-    return [
-        {"day_id": row.day_id, "who": one, "at": _moment(loaded.file, minutes, zone), "meeting_id": row.id}
-        for one in who
-        for minutes in begins
-    ]
-
-
-def _piece(file: DayFile) -> int:
-    """How many minutes a claim is for: as many as divide everything that a meeting may begin or end at."""
-    hours = [hours for teacher in file.teachers for hours in (*teacher.hours, *teacher.breaks)]
-    booked = [conference.booked.start.minute for conference in file.conferences or () if conference.booked]
-    minutes = [minute for one in hours for minute in (one.start.minute, one.end.minute)]
-    return gcd(file.slot_minutes, file.interpreted_minutes, 60, *minutes, *booked)
-
-
 def _conference(row: ConferenceMeeting, guardians: Sequence[str], zone: ZoneInfo) -> dict[str, Any]:
     booked = None
-    if row.state in STAYS and row.starts_at:
+    if row.state in HELD and row.starts_at:
         local = row.starts_at.astimezone(zone)
         booked = {"date": local.date().isoformat(), "start": local.time().isoformat(), "interpreter": row.interpreter or None}
     return {

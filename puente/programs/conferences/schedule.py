@@ -30,8 +30,9 @@ from puente.models import (
     Student,
 )
 from puente.programs.conferences import day as days
+from puente.programs.conferences.board import HELD
 from puente.programs.conferences.day import DayFile, Hours, InterpreterHours, TeacherHours
-from puente.programs.conferences.keeping import STAFF, STAYS, NoSuchDay
+from puente.programs.conferences.keeping import STAFF, NoSuchDay
 from puente.programs.conferences.times import Day
 from puente.programs.tables import safe_cell
 
@@ -239,7 +240,7 @@ def _line(
 ) -> Line:
     teacher = next((teacher for teacher in file.teachers if teacher.id == meeting.teacher), None)
     room = _room(file, teacher, meeting.needs) if teacher else ""
-    start = _local(meeting.starts_at, zone) if meeting.state in STAYS else None
+    start = _local(meeting.starts_at, zone) if meeting.state in HELD else None
     interpreter = meeting.interpreter if start else ""
     return Line(
         meeting.id or 0, meeting.key, meeting.party_id, meeting.state,

@@ -5,6 +5,7 @@ Day → choices_of (every start, and with whom) → packing
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 
@@ -92,6 +93,11 @@ class Day:
     travel: dict[frozenset[str], int] = field(default_factory=dict)
     good: tuple[Span, ...] = ()
 
+    @cached_property
+    def where(self) -> dict[str, tuple[str | None, str | None]]:
+        """From each teacher to the room and the site; neither for who is on the phone."""
+        return {teacher.id: (teacher.room, teacher.site) for teacher in self.teachers}
+
     def way(self, one: str | None, other: str | None) -> int:
         """The minutes between two sites; none to or from a phone."""
         return 0 if one is None or other is None or one == other else self.travel.get(frozenset({one, other}), 0)
@@ -154,11 +160,19 @@ def dislike(day: Day, meeting: Meeting, place: Place) -> int:
 
 def apart(day: Day, one: Meeting, other: Meeting) -> int:
     """The minutes that a family needs between two meetings."""
-    rooms = {teacher.id: (teacher.room, teacher.site) for teacher in day.teachers}
-    (one_room, one_site), (other_room, other_site) = rooms[one.teacher], rooms[other.teacher]
+    (one_room, one_site), (other_room, other_site) = day.where[one.teacher], day.where[other.teacher]
     if one_site is None or other_site is None or (one.room or one_room) == (other.room or other_room):
         return 0
     return max(day.walking, day.way(one_site, other_site))
+
+
+def way_between(day: Day, who: str, one: Meeting, other: Meeting) -> int:
+    """The minutes that somebody needs between two meetings: families walk, interpreters travel, nobody else leaves."""
+    if who.startswith(("guardian:", "student:")):
+        return apart(day, one, other)
+    if who.startswith("interpreter:"):
+        return day.way(day.where[one.teacher][1], day.where[other.teacher][1])
+    return 0
 
 
 def together(meetings: Iterable[Meeting]) -> list[tuple[Meeting, ...]]:

@@ -21,9 +21,9 @@ from sqlmodel import col
 
 from puente.messaging import composing, consent
 from puente.messaging.channels.base import Heard
+from puente.messaging.digits import digit_of
 from puente.messaging.school import School
 from puente.models import Contact, Delivery, EventInterest, EventState, InterestState, Kind, Message, MessageState, State
-from puente.programs.conferences.answering import digit_of
 from puente.programs.events import drawing, keeping, saying
 from puente.programs.events.files import Question
 from puente.programs.events.keeping import Opened

@@ -2,53 +2,31 @@
 
     bytes → read → EventFile (every text in every language that the file speaks)
 
-A mistake is named by its place in the file: `sessions[1].end`.
+documents.py reads the file, and names a mistake by its place: `sessions[1].end`.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from puente.messaging import audiences
-from puente.models import HubError
+from puente.programs.documents import MOMENT, Clock, Form, Id, Language, Part, WrongFile, readable, tag
 from puente.programs.events.lots import Rule, Share
 from puente.translations import languages
 
 LARGEST_FILE = 1_000_000
-MOST_PROBLEMS = 20
 # In letters: so long that a whole message has room in one text (FACTS, "Twilio": 1,600). Other texts may have 300.
 LONGEST = {"title": 80, "topic": 80, "ask": 200, "options": 60}
 GROUPS = ("language", "school", "grade", "role")
 # What the rule may name: it is published, so it names nobody.
 NAMELESS = ("school", "group", "grade", "role")
 
-MOMENT = "it reads like 2026-12-01T20:00, on the school's clock"
 
-
-class WrongEvent(HubError):
-    """Something in the file is not right. Each mistake is named by its place."""
-
-    def __init__(self, problems: list[str]) -> None:
-        more = len(problems) - MOST_PROBLEMS
-        super().__init__("\n".join(problems[:MOST_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])))
-        self.problems = problems
-
-
-def _tag(written: str) -> str:
-    if (tag := languages.canonical(written)) is None:
-        raise ValueError("this is no language's code, such as en, es or zh-Hans")
-    return languages.base(tag)
-
-
-def _on_the_minute(written: time) -> time:
-    if written.tzinfo or written.second or written.microsecond:
-        raise ValueError("a time reads like 15:30, on the school's clock")
-    return written
+class WrongEvent(WrongFile):
+    """Something in the event's file is not right."""
 
 
 def _here(written: datetime) -> datetime:
@@ -72,21 +50,10 @@ def _nameless(written: str) -> str:
     return written
 
 
-def _readable(written: str) -> str:
-    if not written.strip():
-        raise ValueError("it is empty")
-    if any(ord(letter) < 32 and letter not in "\n\t" for letter in written):
-        raise ValueError("it has a character that nobody can see")
-    return written.strip()
+Name = Annotated[str, Field(max_length=80), AfterValidator(readable)]
 
 
-Clock = Annotated[time, AfterValidator(_on_the_minute)]
-Id = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f]+$"), AfterValidator(_readable)]
-Language = Annotated[str, Field(max_length=35), AfterValidator(_tag)]
-Name = Annotated[str, Field(max_length=80), AfterValidator(_readable)]
-
-
-Written = Annotated[str, Field(max_length=300), AfterValidator(_readable)]
+Written = Annotated[str, Field(max_length=300), AfterValidator(readable)]
 Words = Annotated[
     Written | Annotated[dict[Language, Written], Field(min_length=1)],
     Field(description='A text in the language of the file, or in several: {"en": "Reading at home", "es": "Leer en casa"}.'),
@@ -97,11 +64,7 @@ Places = Annotated[
 ]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Session(_Part):
+class Session(Part):
     """From `start` up to `end` on one day, on the school's clock."""
 
     date: date
@@ -114,7 +77,7 @@ class Session(_Part):
     topic: Words | None = None
 
 
-class Question(_Part):
+class Question(Part):
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$")]
     ask: Words
     kind: Literal["yes_no", "choice", "text"]
@@ -122,14 +85,14 @@ class Question(_Part):
     required: bool = True
 
 
-class ShareOf(_Part):
+class ShareOf(Part):
     group: Literal["language", "school", "grade", "role"]
     value: Name
     minimum: Places = 0
     target: Places = 0
 
 
-class Selection(_Part):
+class Selection(Part):
     """Who gets a place where there are too few. It cannot be changed once the event is open."""
 
     by: list[Literal["language", "school", "grade", "role"]] = Field(
@@ -146,7 +109,7 @@ class Selection(_Part):
     )
 
 
-class EventFile(_Part):
+class EventFile(Part):
     """An event that families may ask to come to."""
 
     name: Id = Field(description="What it is called on the command line and in the draw. Families read the title.")
@@ -210,50 +173,12 @@ class EventFile(_Part):
         return self.closes.replace(tzinfo=zone).astimezone(UTC)
 
 
-def read(path: Path) -> EventFile:
-    """Read an event. Raises WrongEvent, which names every mistake by its place."""
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise WrongEvent([f"{path.name} is larger than any event."])
-        return parse(path.read_bytes())
-    except OSError:
-        raise WrongEvent([f"{path.name} cannot be read."]) from None
-
-
-def parse(written: bytes) -> EventFile:
-    try:
-        found = json.loads(written.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise WrongEvent(["The file is not in UTF-8."]) from None
-    except json.JSONDecodeError as error:
-        raise WrongEvent([f"The file is no JSON: line {error.lineno}, column {error.colno}."]) from None
-    except (RecursionError, ValueError):
-        raise WrongEvent(["The file is no event: it is nested too deep, or a number in it is too long."]) from None
-    return check(found)
-
-
-def check(found: Any) -> EventFile:
-    """What is in a file, checked: first each value by itself, then what they say of each other."""
-    try:
-        event = EventFile.model_validate_json(json.dumps(found), strict=True)
-    except ValidationError as error:
-        raise WrongEvent(list(_named(error.errors()))) from None
-    if problems := list(_contradictions(event)):
-        raise WrongEvent(problems)
-    return event
-
-
-def schema() -> str:
-    """The JSON schema of EVENT.json, as it is kept in docs/schemas/."""
-    return json.dumps(EventFile.model_json_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
 def rule_of(event: EventFile) -> Rule:
     """The rule of the draw, in places. An event without a cap has none, and is not drawn."""
     cap = event.cap or 0
     shares = tuple(
         Share(
-            one.group, _tag(one.value) if one.group == "language" else one.value, _count(one.minimum, cap), _count(one.target, cap)
+            one.group, tag(one.value) if one.group == "language" else one.value, _count(one.minimum, cap), _count(one.target, cap)
         )
         for one in event.selection.shares
     )  # fmt: skip
@@ -317,35 +242,5 @@ def _wrong_shares(event: EventFile) -> Iterator[str]:
             yield f"selection.shares[{place}].target: it has to be at least the minimum."
 
 
-def _named(errors: Sequence[Any]) -> Iterator[str]:
-    """Each mistake with its place. Of a value that may be of two types, only what is wrong with the one that it resembles."""
-    found = [(_place(one["loc"]), one) for one in errors]
-    for place, one in found:
-        others = [other for other, another in found if another is not one and other.startswith(place)]
-        if not (others and one["type"] in ("string_type", "int_type")):
-            yield f"{place}: {_sentence(one)}"
-
-
-def _place(where: tuple[int | str, ...]) -> str:
-    """As in the file: `sessions[1].end`. What pydantic adds for each of several types is left out."""
-    written = ""
-    for part in where:
-        if isinstance(part, int):
-            written += f"[{part}]"
-        elif part.isidentifier() and part not in ("str", "int", "dict", "none"):
-            written += f".{part}" if written else part
-    return written or "The file"
-
-
-def _sentence(error: Any) -> str:
-    match error["type"]:
-        case "missing":
-            return "it is missing."
-        case "extra_forbidden":
-            return "the file has no such part. Is it misspelt?"
-        case "value_error":
-            return f"{str(error['ctx']['error']).rstrip('.')}."
-        case kind if kind.startswith("datetime"):
-            return f"{MOMENT}."
-        case _:
-            return f"{error['msg']}."
+FORM = Form("event", EventFile, _contradictions, WrongEvent, LARGEST_FILE)
+read, parse, check, schema = FORM.read, FORM.parse, FORM.check, FORM.schema

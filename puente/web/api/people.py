@@ -8,10 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from puente.messaging import access, finding, profiles
 from puente.messaging.access import Reader
-from puente.models import Contact, Guardianship, Person, Rights, Role, Student
+from puente.models import LARGEST_ID, Contact, Guardianship, Person, Rights, Role, Student
 from puente.web.api.gate import Anyone, Asker, Staff
 from puente.web.api.problems import NotThere
-from puente.web.api.shapes import LARGEST_ID, Given, Id, Page, Shown, Word
+from puente.web.api.shapes import Given, Id, Page, Shown, Word
 from puente.web.staff.desk import Desk
 
 

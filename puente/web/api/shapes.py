@@ -10,12 +10,11 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi import Header, Path, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
-from puente.models import HubError, Kind
+from puente.models import LARGEST_ID, HubError, Kind
 from puente.web.staff.times import FARTHEST, TooFar
 
 Item = TypeVar("Item")
 
-LARGEST_ID = 2**31 - 1
 # What no database holds.
 NO_NUL = r"^[^\x00]*$"
 # What people write to families; the rest is written by programs and by the hub itself.

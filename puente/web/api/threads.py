@@ -12,11 +12,11 @@ from puente.messaging import composing, conversations, inbox
 from puente.messaging.access import Reader
 from puente.messaging.inbox import PAGE
 from puente.messaging.inbox import Shown as Which
-from puente.models import MessageState
+from puente.models import LARGEST_ID, MessageState
 from puente.web.api.gate import Staff, StaffWrites
 from puente.web.api.messages import MessageOut, message_out
 from puente.web.api.problems import NotThere
-from puente.web.api.shapes import LARGEST_ID, After, Given, Id, Key, Page, Sentences, Shown, page
+from puente.web.api.shapes import After, Given, Id, Key, Page, Sentences, Shown, page
 from puente.web.api.writing import origin_of, the_same
 from puente.web.staff.desk import Desk
 

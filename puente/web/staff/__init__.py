@@ -89,6 +89,9 @@ async def _say(request: Request, error: Exception) -> HTMLResponse:
 
 
 async def _unusable(request: Request, error: Exception) -> HTMLResponse:
+    assert isinstance(error, RequestValidationError)
+    if any(wrong["loc"][0] == "path" for wrong in error.errors()):
+        return frame.page(request, None, "stopped.html", status=404, sentence=NOTHING_HERE)
     return frame.page(request, None, "stopped.html", status=422, sentence=UNUSABLE)
 
 

@@ -13,7 +13,7 @@ from puente.models import Account, HubError, Person, PersonRole, Role, Student
 from puente.web.staff import frame
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
-from puente.web.staff.gate import Admin, Anyone, NotThere
+from puente.web.staff.gate import Admin, Anyone, Id, NotThere, Number
 
 frame.may_say(
     password_changed=_("Your password is changed. You are signed out everywhere else."),
@@ -68,9 +68,7 @@ def account_routes() -> APIRouter:
         return await _users(request, reader)
 
     @router.post("/users")
-    async def add_user(
-        request: Request, reader: Admin, person: Annotated[int, Form()] = 0, email: Text = "", school: Text = ""
-    ) -> HTMLResponse:
+    async def add_user(request: Request, reader: Admin, person: Number = 0, email: Text = "", school: Text = "") -> HTMLResponse:
         desk: Desk = request.app.state.desk
         try:
             async with desk.sessions.begin() as session:
@@ -81,7 +79,7 @@ def account_routes() -> APIRouter:
         return await _users(request, reader, link=f"{desk.address or ''}/sign-in/{token}")
 
     @router.post("/users/{account_id}/end")
-    async def end_user(request: Request, reader: Admin, account_id: int) -> Response:
+    async def end_user(request: Request, reader: Admin, account_id: Id) -> Response:
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:
             account = await session.get(Account, account_id)

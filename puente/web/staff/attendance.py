@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
-from fastapi import Path as InPath
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -34,7 +33,7 @@ from puente.translations.phrases import Phrases
 from puente.web.staff import frame, messages, roster, times
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
-from puente.web.staff.gate import NotThere, Office, Staff
+from puente.web.staff.gate import After, Id, NotThere, Office, Staff
 
 PAGE = 50
 MOST_ROWS = 40  # of a table of grades or of languages
@@ -77,7 +76,6 @@ frame.may_say(outreach_noted=_("It is in the log."))
 
 Text = Annotated[str, Form(max_length=LONGEST_NOTE)]
 Short = Annotated[str, Form(max_length=200)]
-Id = Annotated[int, InPath(ge=1, le=2_147_483_647)]
 
 
 @dataclass(frozen=True)
@@ -95,8 +93,8 @@ def attendance_routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/attendance")
-    async def attendance_page(request: Request, reader: Staff, tier: int = -1, after: int = 0) -> HTMLResponse:
-        return await _overview(request, reader, tier, after if 0 <= after < 2**31 else 0)
+    async def attendance_page(request: Request, reader: Staff, tier: int = -1, after: After = 0) -> HTMLResponse:
+        return await _overview(request, reader, tier, after)
 
     # The form is read by hand, after the gate: no file of a stranger's is even taken in.
     @router.post("/attendance/import")
@@ -138,7 +136,7 @@ def attendance_routes() -> APIRouter:
         return await _letters(request, reader)
 
     @router.get("/attendance/{student_id}")
-    async def student_page(request: Request, reader: Staff, student_id: Id, upto: int = 0) -> HTMLResponse:
+    async def student_page(request: Request, reader: Staff, student_id: Id, upto: After = 0) -> HTMLResponse:
         return await _student(request, reader, student_id, upto=upto)
 
     @router.post("/attendance/{student_id}/note")

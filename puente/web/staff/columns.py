@@ -32,7 +32,7 @@ from puente.web import pages
 from puente.web.staff import frame, roster
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import Words, _
-from puente.web.staff.gate import NotThere, Office, Reviewer
+from puente.web.staff.gate import After, Id, NotThere, Number, Office, Reviewer
 
 MOST_PROBLEMS = 100
 MOST_PLACES = 50
@@ -53,8 +53,6 @@ frame.may_say(
 
 Name = Annotated[str, InPath(max_length=64)]
 Tag = Annotated[str, InPath(max_length=35)]
-Id = Annotated[int, InPath(ge=1, le=2_147_483_647)]
-Number = Annotated[int, Form(ge=0, le=2_147_483_647)]
 Short = Annotated[str, Form(max_length=400)]
 Long = Annotated[str, Form(max_length=20_000)]
 
@@ -204,8 +202,8 @@ def _add_changes(router: APIRouter) -> None:
 
 def _add_places(router: APIRouter) -> None:
     @router.get("/resources")
-    async def places(request: Request, reader: Office, after: int = 0) -> HTMLResponse:
-        return await _places(request, reader, after if 0 <= after < 2**31 else 0)
+    async def places(request: Request, reader: Office, after: After = 0) -> HTMLResponse:
+        return await _places(request, reader, after)
 
     @router.get("/resources/{place_id}")
     async def place_page(request: Request, reader: Office, place_id: Id) -> HTMLResponse:

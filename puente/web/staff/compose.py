@@ -37,7 +37,7 @@ from puente.translations.readability import Reading
 from puente.web.staff import frame, times
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
-from puente.web.staff.gate import NotThere, Staff
+from puente.web.staff.gate import After, Id, NotThere, Staff
 
 KINDS = {
     Kind.announcement: _("News for families"),
@@ -221,10 +221,10 @@ def compose_routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/write")
-    async def write_page(request: Request, reader: Staff, text: int = 0) -> HTMLResponse:
+    async def write_page(request: Request, reader: Staff, text: After = 0) -> HTMLResponse:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
-            opened = await saved.one(session, reader, text) if 0 < text < 2**31 else None
+            opened = await saved.one(session, reader, text)
             if text and opened is None:
                 raise NotThere(NotThere.__doc__)
             chosen = await picking.choices(session, reader)
@@ -270,10 +270,10 @@ def compose_routes() -> APIRouter:
         return frame.page(request, reader, "texts.html", **_words(), templates=templates, drafts=drafts)
 
     @router.post("/texts/{text_id}/delete")
-    async def delete_text(request: Request, reader: Staff, text_id: int) -> Response:
+    async def delete_text(request: Request, reader: Staff, text_id: Id) -> Response:
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:
-            if not 0 < text_id < 2**31 or not await saved.delete(session, reader, text_id):
+            if not await saved.delete(session, reader, text_id):
                 raise NotThere(NotThere.__doc__)
         return frame.redirect("/texts")
 
@@ -451,7 +451,8 @@ def rule_in_words(words: frame.Words, rule: scheduling.Rule) -> str:
 def _month_day(words: frame.Words, day: str) -> str:
     place, _space, weekday = day.partition(" ")
     if weekday:
-        return words.t(FIRST if place == "1st" else LAST, weekday=words.t(WEEKDAYS[weekday]))
+        which = FIRST if place == "1st" else LAST
+        return words.t(which, weekday=words.t(WEEKDAYS[weekday]))
     return words.t(LAST_DAY) if day == "last" else words.t(MONTH_DAY, number=words.number(int(day)))
 
 

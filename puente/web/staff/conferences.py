@@ -21,6 +21,7 @@ from starlette.datastructures import UploadFile
 from puente.messaging import finding
 from puente.messaging.access import Reader
 from puente.models import ConferenceDay, ConferenceMeeting, ConferenceParty, HubError, MeetingState, MeetingStep, Person, Role
+from puente.programs import documents
 from puente.programs.conferences import (
     afterwards,
     booking,
@@ -46,7 +47,7 @@ from puente.programs.conferences.seeing import NotTheWholeDay, View, key_of
 from puente.web.staff import frame
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
-from puente.web.staff.gate import OFFICE, NotThere, Office, needs
+from puente.web.staff.gate import OFFICE, After, Id, NotThere, Number, Office, needs
 
 A_PAGE = 50
 MOST_PIECES = 100
@@ -183,7 +184,7 @@ def conferences_routes() -> APIRouter:
 
 def _add_days(router: APIRouter) -> None:
     @router.get("/conferences")
-    async def conferences_page(request: Request, reader: Conferring, after: int = 0) -> HTMLResponse:
+    async def conferences_page(request: Request, reader: Conferring, after: After = 0) -> HTMLResponse:
         return await _list(request, reader, after)
 
     # The form is read by hand, after the gate: no file of a stranger's is even taken in.
@@ -197,7 +198,7 @@ def _add_days(router: APIRouter) -> None:
         return frame.redirect(f"/conferences/{day_id}", said="conference_imported")
 
     @router.get("/conferences/{day_id}")
-    async def day_page(request: Request, reader: Conferring, day_id: int) -> HTMLResponse:
+    async def day_page(request: Request, reader: Conferring, day_id: Id) -> HTMLResponse:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             view = await _seen(session, desk, reader, day_id)
@@ -210,7 +211,7 @@ def _add_days(router: APIRouter) -> None:
         )  # fmt: skip
 
     @router.get("/conferences/{day_id}/figures")
-    async def figures_page(request: Request, reader: Office, day_id: int) -> HTMLResponse:
+    async def figures_page(request: Request, reader: Office, day_id: Id) -> HTMLResponse:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             view = await _whole(session, desk, reader, day_id)
@@ -221,23 +222,23 @@ def _add_days(router: APIRouter) -> None:
 def _add_sheets(router: APIRouter) -> None:
     @router.get("/conferences/{day_id}/sheets")
     async def sheets_page(
-        request: Request, reader: Conferring, day_id: int, kind: str = "teachers", after: str = ""
+        request: Request, reader: Conferring, day_id: Id, kind: str = "teachers", after: str = ""
     ) -> HTMLResponse:
         return await _sheets(request, reader, day_id, kind, after)
 
     # A name that is looked for stands in no address.
     @router.post("/conferences/{day_id}/sheets")
     async def find_family(
-        request: Request, reader: Conferring, day_id: int, q: Annotated[str, Form(max_length=100)] = "", after: Text = ""
+        request: Request, reader: Conferring, day_id: Id, q: Annotated[str, Form(max_length=100)] = "", after: Text = ""
     ) -> HTMLResponse:
         return await _sheets(request, reader, day_id, "families", after, q)
 
     @router.get("/conferences/{day_id}/sheets/{sheet}")
-    async def sheet_page(request: Request, reader: Conferring, day_id: int, sheet: str, after: int = 0) -> HTMLResponse:
+    async def sheet_page(request: Request, reader: Conferring, day_id: Id, sheet: str, after: After = 0) -> HTMLResponse:
         return await _sheet(request, reader, day_id, sheet, after)
 
     @router.get("/conferences/{day_id}/sheets/{sheet}/calendar.ics")
-    async def sheet_calendar(request: Request, reader: Conferring, day_id: int, sheet: str) -> Response:
+    async def sheet_calendar(request: Request, reader: Conferring, day_id: Id, sheet: str) -> Response:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             view = await _seen(session, desk, reader, day_id)
@@ -246,7 +247,7 @@ def _add_sheets(router: APIRouter) -> None:
 
     # The addresses are made when they are first asked for, so asking is a form.
     @router.post("/conferences/{day_id}/sheets/{sheet}/feed")
-    async def feed(request: Request, reader: Conferring, day_id: int, sheet: str) -> HTMLResponse:
+    async def feed(request: Request, reader: Conferring, day_id: Id, sheet: str) -> HTMLResponse:
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:
             view = await _seen(session, desk, reader, day_id)
@@ -261,13 +262,13 @@ def _add_sheets(router: APIRouter) -> None:
 
 def _add_families(router: APIRouter) -> None:
     @router.get("/conferences/{day_id}/families/{party_id}")
-    async def family_page(request: Request, reader: Conferring, day_id: int, party_id: int) -> HTMLResponse:
+    async def family_page(request: Request, reader: Conferring, day_id: Id, party_id: Id) -> HTMLResponse:
         return await _family(request, reader, day_id, party_id)
 
     @router.post("/conferences/{day_id}/families/{party_id}")
     async def family_form(
-        request: Request, reader: Conferring, day_id: int, party_id: int, do: Text = "", time: Text = "",
-        meeting: Annotated[int, Form()] = 0, next_step: LongText = "", needs: Annotated[list[str] | None, Form()] = None,
+        request: Request, reader: Conferring, day_id: Id, party_id: Id, do: Text = "", time: Text = "",
+        meeting: Number = 0, next_step: LongText = "", needs: Annotated[list[str] | None, Form()] = None,
     ) -> Response:  # fmt: skip
         desk: Desk = request.app.state.desk
         try:
@@ -288,7 +289,7 @@ def _add_families(router: APIRouter) -> None:
 
 def _add_work(router: APIRouter) -> None:
     @router.post("/conferences/{day_id}/pack")
-    async def pack(request: Request, reader: Office, day_id: int, seconds: Annotated[int, Form()] = 60) -> Response:
+    async def pack(request: Request, reader: Office, day_id: Id, seconds: Annotated[int, Form()] = 60) -> Response:
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:
             await _whole(session, desk, reader, day_id)
@@ -301,7 +302,7 @@ def _add_work(router: APIRouter) -> None:
         return frame.redirect(f"/conferences/{day_id}", said="conference_packing")
 
     @router.get("/conferences/{day_id}/packing")
-    async def packing(request: Request, reader: Office, day_id: int) -> HTMLResponse:
+    async def packing(request: Request, reader: Office, day_id: Id) -> HTMLResponse:
         """How far it is, for the page to put in the place of what it shows."""
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
@@ -313,7 +314,7 @@ def _add_work(router: APIRouter) -> None:
         return page
 
     @router.get("/conferences/{day_id}/invite")
-    async def invite_page(request: Request, reader: Office, day_id: int) -> HTMLResponse:
+    async def invite_page(request: Request, reader: Office, day_id: Id) -> HTMLResponse:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             view = await _whole(session, desk, reader, day_id)
@@ -322,7 +323,7 @@ def _add_work(router: APIRouter) -> None:
         return _page(request, reader, "conference_invite.html", view, count=count, planned=planned)
 
     @router.post("/conferences/{day_id}/invite")
-    async def invite(request: Request, reader: Office, day_id: int) -> Response:
+    async def invite(request: Request, reader: Office, day_id: Id) -> Response:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             view = await _whole(session, desk, reader, day_id)
@@ -330,12 +331,12 @@ def _add_work(router: APIRouter) -> None:
         return frame.redirect(f"/conferences/{day_id}", said="conference_invited")
 
     @router.get("/conferences/{day_id}/ill")
-    async def ill_page(request: Request, reader: Office, day_id: int) -> HTMLResponse:
+    async def ill_page(request: Request, reader: Office, day_id: Id) -> HTMLResponse:
         return await _ill(request, reader, day_id)
 
     @router.post("/conferences/{day_id}/ill")
     async def ill(
-        request: Request, reader: Office, day_id: int, teacher: Text = "", on: Text = "", to: Text = "", sure: Text = ""
+        request: Request, reader: Office, day_id: Id, teacher: Text = "", on: Text = "", to: Text = "", sure: Text = ""
     ) -> Response:
         desk: Desk = request.app.state.desk
         given = {"teacher": teacher, "on": on, "to": to}
@@ -357,20 +358,20 @@ def _add_work(router: APIRouter) -> None:
 
 def _add_files(router: APIRouter) -> None:
     @router.get("/conferences/{day_id}/schedule.csv")
-    async def schedule_csv(request: Request, reader: Office, day_id: int) -> Response:
+    async def schedule_csv(request: Request, reader: Office, day_id: Id) -> Response:
         view = await _seen_now(request, reader, day_id)
         # With its mark, so that a spreadsheet reads every script in it.
         return frame.attachment(schedule.as_csv(view.schedule).encode("utf-8-sig"), "text/csv; charset=utf-8", "conferences.csv")
 
     @router.get("/conferences/{day_id}/schedule.ics")
-    async def schedule_ics(request: Request, reader: Office, day_id: int) -> Response:
+    async def schedule_ics(request: Request, reader: Office, day_id: Id) -> Response:
         desk: Desk = request.app.state.desk
         view = await _seen_now(request, reader, day_id)
         made = calendars.everything(view.schedule, desk.school, desk.translator)
         return frame.attachment(made, "text/calendar; charset=utf-8", "conferences.ics")
 
     @router.get("/conferences/{day_id}/schedule.pdf")
-    async def schedule_pdf(request: Request, reader: Office, day_id: int) -> Response:
+    async def schedule_pdf(request: Request, reader: Office, day_id: Id) -> Response:
         # What prints takes a while to load.
         from puente.printing import schedules as printing
         from puente.programs.conferences import sheets
@@ -383,7 +384,7 @@ def _add_files(router: APIRouter) -> None:
         return frame.attachment(made, "application/pdf", "conferences.pdf")
 
     @router.get("/conferences/{day_id}/figures.csv")
-    async def figures_csv(request: Request, reader: Office, day_id: int) -> Response:
+    async def figures_csv(request: Request, reader: Office, day_id: Id) -> Response:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             view = await _whole(session, desk, reader, day_id)
@@ -471,7 +472,7 @@ async def _list(request: Request, reader: Reader, after: int, wrong: HubError | 
     error = UNUSABLE if problems else frame.sentence(wrong) if wrong else ""
     return frame.page(
         request, reader, "conferences.html", status=400 if wrong else 200, error=error, rows=rows[:A_PAGE], dates=_dates_of,
-        more=rows[A_PAGE - 1].id if len(rows) > A_PAGE else None, problems=problems[: days.MOST_PROBLEMS],
+        more=rows[A_PAGE - 1].id if len(rows) > A_PAGE else None, problems=problems[: documents.MOST_PROBLEMS],
         problem_count=len(problems),
     )  # fmt: skip
 

@@ -19,7 +19,8 @@ from starlette.datastructures import UploadFile
 
 from puente.messaging import access, audiences
 from puente.messaging.access import Reader
-from puente.models import Event, EventAttendance, EventInterest, EventState, HubError, InterestState, Kind, Person
+from puente.models import LARGEST_ID, Event, EventAttendance, EventInterest, EventState, HubError, InterestState, Kind, Person
+from puente.programs import documents
 from puente.programs.events import attending, changing, drawing, exchange, files, keeping, opening
 from puente.programs.events.answering import TAKES_PART
 from puente.programs.events.files import EventFile
@@ -28,14 +29,12 @@ from puente.translations.phrases import Phrases
 from puente.web.staff import frame
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
-from puente.web.staff.gate import NotThere, Office
+from puente.web.staff.gate import After, Id, NotThere, Number, Numbers, Office
 
 A_PAGE = 50
-LARGEST_SEED = 2**31 - 1
 MOST_SHOWN = 50
 
 Text = Annotated[str, Form(max_length=400)]
-Ids = Annotated[list[int] | None, Form()]
 
 STATES = {
     EventState.draft: (_("Nobody has been asked yet"), "wait"),
@@ -98,7 +97,7 @@ def events_routes() -> APIRouter:
 
 def _add_list(router: APIRouter) -> None:
     @router.get("/events")
-    async def events_page(request: Request, reader: Office, after: int = 0) -> HTMLResponse:
+    async def events_page(request: Request, reader: Office, after: After = 0) -> HTMLResponse:
         return await _list(request, reader, after)
 
     # The form is read by hand, after the gate: no file of a stranger's is even taken in.
@@ -132,7 +131,7 @@ def _add_verify(router: APIRouter) -> None:
 
 def _add_event(router: APIRouter) -> None:
     @router.get("/events/{event_id}")
-    async def event_page(request: Request, reader: Office, event_id: int) -> HTMLResponse:
+    async def event_page(request: Request, reader: Office, event_id: Id) -> HTMLResponse:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             opened = await _seen(session, reader, event_id)
@@ -145,7 +144,7 @@ def _add_event(router: APIRouter) -> None:
         )  # fmt: skip
 
     @router.get("/events/{event_id}/open")
-    async def open_page(request: Request, reader: Office, event_id: int) -> HTMLResponse:
+    async def open_page(request: Request, reader: Office, event_id: Id) -> HTMLResponse:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             opened = await _seen(session, reader, event_id)
@@ -155,7 +154,7 @@ def _add_event(router: APIRouter) -> None:
         return _page(request, reader, "event_open.html", opened, written=written, to_call=to_call)
 
     @router.post("/events/{event_id}/open")
-    async def open_event(request: Request, reader: Office, event_id: int) -> Response:
+    async def open_event(request: Request, reader: Office, event_id: Id) -> Response:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             name = (await _seen(session, reader, event_id)).row.name
@@ -163,7 +162,7 @@ def _add_event(router: APIRouter) -> None:
         return frame.redirect(f"/events/{event_id}", said="event_opened")
 
     @router.get("/events/{event_id}/cancel")
-    async def cancel_page(request: Request, reader: Office, event_id: int) -> HTMLResponse:
+    async def cancel_page(request: Request, reader: Office, event_id: Id) -> HTMLResponse:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             opened = await _seen(session, reader, event_id)
@@ -171,7 +170,7 @@ def _add_event(router: APIRouter) -> None:
         return _page(request, reader, "event_cancel.html", opened, count=count)
 
     @router.post("/events/{event_id}/cancel")
-    async def cancel(request: Request, reader: Office, event_id: int) -> Response:
+    async def cancel(request: Request, reader: Office, event_id: Id) -> Response:
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:
             name = (await _seen(session, reader, event_id)).row.name
@@ -181,11 +180,11 @@ def _add_event(router: APIRouter) -> None:
 
 def _add_draw(router: APIRouter) -> None:
     @router.get("/events/{event_id}/draw")
-    async def draw_page(request: Request, reader: Office, event_id: int) -> HTMLResponse:
+    async def draw_page(request: Request, reader: Office, event_id: Id) -> HTMLResponse:
         return await _draw(request, reader, event_id)
 
     @router.post("/events/{event_id}/draw")
-    async def draw(request: Request, reader: Office, event_id: int, seed: Text = "", sure: Text = "") -> Response:
+    async def draw(request: Request, reader: Office, event_id: Id, seed: Text = "", sure: Text = "") -> Response:
         desk: Desk = request.app.state.desk
         try:
             number = _seed(seed)
@@ -202,17 +201,17 @@ def _add_draw(router: APIRouter) -> None:
         return frame.redirect(f"/events/{event_id}", said="event_drawn")
 
     @router.get("/events/{event_id}/draw.csv")
-    async def export(request: Request, reader: Office, event_id: int) -> Response:
+    async def export(request: Request, reader: Office, event_id: Id) -> Response:
         return await _export(request, reader, event_id, named=False)
 
     @router.get("/events/{event_id}/draw-with-names.csv")
-    async def export_names(request: Request, reader: Office, event_id: int) -> Response:
+    async def export_names(request: Request, reader: Office, event_id: Id) -> Response:
         return await _export(request, reader, event_id, named=True)
 
 
 def _add_people(router: APIRouter) -> None:
     @router.get("/events/{event_id}/people")
-    async def people_page(request: Request, reader: Office, event_id: int, after: int = 0) -> HTMLResponse:
+    async def people_page(request: Request, reader: Office, event_id: Id, after: After = 0) -> HTMLResponse:
         desk: Desk = request.app.state.desk
         words = frame.words_of(request, reader)
         async with desk.sessions() as session:
@@ -226,7 +225,7 @@ def _add_people(router: APIRouter) -> None:
 
     @router.get("/events/{event_id}/sessions/{number}")
     async def session_page(
-        request: Request, reader: Office, event_id: int, number: int, after: int = 0, everybody: bool = False
+        request: Request, reader: Office, event_id: Id, number: int, after: After = 0, everybody: bool = False
     ) -> HTMLResponse:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
@@ -248,8 +247,8 @@ def _add_people(router: APIRouter) -> None:
 
     @router.post("/events/{event_id}/sessions/{number}")
     async def note(
-        request: Request, reader: Office, event_id: int, number: int, listed: Ids = None, came: Ids = None,
-        after: Annotated[int, Form()] = 0, everybody: Text = "",
+        request: Request, reader: Office, event_id: Id, number: int, listed: Numbers = None, came: Numbers = None,
+        after: Number = 0, everybody: Text = "",
     ) -> Response:  # fmt: skip
         """Who of those on the page came. It is noted of nobody else."""
         desk: Desk = request.app.state.desk
@@ -269,13 +268,13 @@ def _add_people(router: APIRouter) -> None:
 
 def _add_certificates(router: APIRouter) -> None:
     @router.get("/events/{event_id}/certificates")
-    async def certificates_page(request: Request, reader: Office, event_id: int) -> HTMLResponse:
+    async def certificates_page(request: Request, reader: Office, event_id: Id) -> HTMLResponse:
         found = await _earned(request, reader, event_id)
         opened, good, odd = found
         return _page(request, reader, "event_certificates.html", opened, count=len(good), odd=odd, most=MOST_SHOWN)
 
     @router.get("/events/{event_id}/certificates.pdf")
-    async def certificates(request: Request, reader: Office, event_id: int) -> Response:
+    async def certificates(request: Request, reader: Office, event_id: Id) -> Response:
         from puente.printing import certificates as printing
 
         desk: Desk = request.app.state.desk
@@ -350,7 +349,7 @@ async def _list(request: Request, reader: Reader, after: int, wrong: HubError | 
     return frame.page(
         request, reader, "events.html", status=400 if wrong else 200, error=error, events=theirs, states=STATES,
         shown=keeping.shown, more=rows[A_PAGE - 1].id if len(rows) > A_PAGE else None,
-        problems=problems[: files.MOST_PROBLEMS], problem_count=len(problems),
+        problems=problems[: documents.MOST_PROBLEMS], problem_count=len(problems),
     )  # fmt: skip
 
 
@@ -393,7 +392,7 @@ async def _draw(
 
 def _seed(written: str) -> int:
     written = written.strip()
-    if not (written.isascii() and written.isdecimal() and len(written) <= 10 and int(written) <= LARGEST_SEED):
+    if not (written.isascii() and written.isdecimal() and len(written) <= 10 and int(written) <= LARGEST_ID):
         raise WrongSeed(WrongSeed.__doc__)
     return int(written)
 

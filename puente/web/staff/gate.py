@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Form, Path, Request
+from pydantic import AfterValidator, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from puente.messaging import access, accounts, inbox, tasks
 from puente.messaging.access import Reader
-from puente.models import HubError, Role
+from puente.models import LARGEST_ID, HubError, Role
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import ANYONE, OFFICE
 
@@ -64,6 +65,13 @@ def needs(*roles: Role) -> Callable[[Request], Awaitable[Reader]]:
     gate.roles = roles  # type: ignore[attr-defined]  # tests ask every route who may pass
     return gate
 
+
+# An id, in an address or in a form. A list goes on after one; where that cannot be any, it begins anew.
+Id = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+After = Annotated[int, AfterValidator(lambda given: given if 0 <= given <= LARGEST_ID else 0)]
+Before = Annotated[int | None, AfterValidator(lambda given: given if given and 0 < given <= LARGEST_ID else None)]
+Number = Annotated[int, Form(ge=0, le=LARGEST_ID)]
+Numbers = Annotated[list[Annotated[int, Field(ge=0, le=LARGEST_ID)]] | None, Form()]
 
 # The gates of the pages, for a route's parameter: `reader: Staff`.
 Anyone = Annotated[Reader, Depends(needs(*ANYONE))]

@@ -15,7 +15,7 @@ from puente.translations.glossary import Entry
 from puente.web.staff import frame
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
-from puente.web.staff.gate import NotThere, Reviewer
+from puente.web.staff.gate import After, Id, NotThere, Reviewer
 
 SOURCE = "en"
 ENDINGS = (".csv", ".tbx")
@@ -44,7 +44,7 @@ def glossary_routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/glossary")
-    async def glossary_page(request: Request, reader: Reviewer, to: str = "", after: int = 0) -> HTMLResponse:
+    async def glossary_page(request: Request, reader: Reviewer, to: str = "", after: After = 0) -> HTMLResponse:
         return await _glossary(request, reader, to, after=after)
 
     @router.post("/glossary")
@@ -95,7 +95,7 @@ def glossary_routes() -> APIRouter:
         return frame.attachment(content, TYPES[kind], f"glossary.{kind}")
 
     @router.post("/glossary/{term_id}/remove")
-    async def remove(request: Request, reader: Reviewer, term_id: int) -> Response:
+    async def remove(request: Request, reader: Reviewer, term_id: Id) -> Response:
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:
             gone = await glossary.remove_one(session, term_id)

@@ -25,7 +25,7 @@ from puente.web.staff import frame
 from puente.web.staff.compose import GRADES, MADE_BY, WEEKDAYS
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
-from puente.web.staff.gate import NotThere, Staff
+from puente.web.staff.gate import Before, Id, NotThere, Number, Staff
 
 SHOWN = {"waiting": _("Waiting for me"), "unread": _("Unread"), "all": _("All")}
 
@@ -70,7 +70,7 @@ def inbox_routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/inbox")
-    async def inbox_page(request: Request, reader: Staff, show: str = "waiting", before: int | None = None) -> HTMLResponse:
+    async def inbox_page(request: Request, reader: Staff, show: str = "waiting", before: Before = None) -> HTMLResponse:
         desk: Desk = request.app.state.desk
         shown: Shown = show if show in get_args(Shown) else "waiting"  # type: ignore[assignment]
         async with desk.sessions() as session:
@@ -98,11 +98,11 @@ def inbox_routes() -> APIRouter:
         return frame.redirect("/inbox/hours", said="hours_saved")
 
     @router.get("/inbox/{guardian_id}")
-    async def thread_page(request: Request, reader: Staff, guardian_id: int, before: int | None = None) -> HTMLResponse:
+    async def thread_page(request: Request, reader: Staff, guardian_id: Id, before: Before = None) -> HTMLResponse:
         return await _thread(request, reader, guardian_id, before=before)
 
     @router.post("/inbox/{guardian_id}/preview")
-    async def preview(request: Request, reader: Staff, guardian_id: int, text: Text = "") -> HTMLResponse:
+    async def preview(request: Request, reader: Staff, guardian_id: Id, text: Text = "") -> HTMLResponse:
         desk: Desk = request.app.state.desk
         await _guardian(desk, reader, guardian_id)
         try:
@@ -115,7 +115,7 @@ def inbox_routes() -> APIRouter:
         return await _thread(request, reader, guardian_id, text=read, preview=shown)
 
     @router.post("/inbox/{guardian_id}/answer")
-    async def answer(request: Request, reader: Staff, guardian_id: int, once: Token, text: Text = "") -> Response:
+    async def answer(request: Request, reader: Staff, guardian_id: Id, once: Token, text: Text = "") -> Response:
         desk: Desk = request.app.state.desk
         await _guardian(desk, reader, guardian_id)
         try:
@@ -128,17 +128,17 @@ def inbox_routes() -> APIRouter:
         return frame.redirect(f"/inbox/{guardian_id}", said="answered")
 
     @router.post("/inbox/{guardian_id}/read")
-    async def read(request: Request, reader: Staff, guardian_id: int, upto: Annotated[int, Form()]) -> Response:
+    async def read(request: Request, reader: Staff, guardian_id: Id, upto: Number) -> Response:
         await _mark(request, reader, guardian_id, upto, done=False)
         return frame.redirect(f"/inbox/{guardian_id}")
 
     @router.post("/inbox/{guardian_id}/done")
-    async def done(request: Request, reader: Staff, guardian_id: int, upto: Annotated[int, Form()]) -> Response:
+    async def done(request: Request, reader: Staff, guardian_id: Id, upto: Number) -> Response:
         await _mark(request, reader, guardian_id, upto, done=True)
         return frame.redirect("/inbox", said="marked_done")
 
     @router.post("/inbox/{guardian_id}/hand")
-    async def hand_over(request: Request, reader: Staff, guardian_id: int, to: Annotated[int, Form()] = 0) -> Response:
+    async def hand_over(request: Request, reader: Staff, guardian_id: Id, to: Number = 0) -> Response:
         desk: Desk = request.app.state.desk
         await _guardian(desk, reader, guardian_id)
         try:

@@ -26,7 +26,7 @@ from puente.programs.tables import safe_cell
 from puente.web.staff import compose, frame, times
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import Words, _
-from puente.web.staff.gate import NotThere, Staff
+from puente.web.staff.gate import After, Id, NotThere, Staff
 
 BEAT = 2.0  # seconds between two looks
 MOST_BEATS = 300  # then a person loads the page again, if they are still there and signed in
@@ -81,17 +81,17 @@ def messages_routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/messages")
-    async def messages_page(request: Request, reader: Staff, after: int = 0) -> HTMLResponse:
-        return await _list(request, reader, _id(after))
+    async def messages_page(request: Request, reader: Staff, after: After = 0) -> HTMLResponse:
+        return await _list(request, reader, after)
 
     @router.get("/messages/{message_id}")
     async def message_page(
-        request: Request, reader: Staff, message_id: int, failed: int = 0, unreached: int = 0, replies: int = 0
+        request: Request, reader: Staff, message_id: Id, failed: After = 0, unreached: After = 0, replies: After = 0
     ) -> HTMLResponse:
-        return await _message(request, reader, message_id, failed=_id(failed), unreached=_id(unreached), replies=_id(replies))
+        return await _message(request, reader, message_id, failed=failed, unreached=unreached, replies=replies)
 
     @router.get("/messages/{message_id}/events")
-    async def events(request: Request, reader: Staff, message_id: int) -> StreamingResponse:
+    async def events(request: Request, reader: Staff, message_id: Id) -> StreamingResponse:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             await _seen(session, reader, message_id)
@@ -100,7 +100,7 @@ def messages_routes() -> APIRouter:
         return StreamingResponse(_follow(request, reader, message_id), media_type="text/event-stream", headers=headers)
 
     @router.get("/messages/{message_id}/export.csv")
-    async def export(request: Request, reader: Staff, message_id: int) -> Response:
+    async def export(request: Request, reader: Staff, message_id: Id) -> Response:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             await _seen(session, reader, message_id)
@@ -113,7 +113,7 @@ def messages_routes() -> APIRouter:
         return frame.attachment(f"\ufeff{out.getvalue()}", "text/csv; charset=utf-8", f"message-{message_id}.csv")
 
     @router.post("/messages/{message_id}/cancel")
-    async def cancel(request: Request, reader: Staff, message_id: int) -> Response:
+    async def cancel(request: Request, reader: Staff, message_id: Id) -> Response:
         desk: Desk = request.app.state.desk
         try:
             async with desk.sessions.begin() as session:
@@ -128,7 +128,7 @@ def messages_routes() -> APIRouter:
         return frame.redirect(f"/messages/{message_id}", said="message_cancelled")
 
     @router.post("/messages/{message_id}/move")
-    async def move(request: Request, reader: Staff, message_id: int, day: Text = "", clock: Text = "") -> Response:
+    async def move(request: Request, reader: Staff, message_id: Id, day: Text = "", clock: Text = "") -> Response:
         desk: Desk = request.app.state.desk
         try:
             async with desk.sessions.begin() as session:
@@ -140,7 +140,7 @@ def messages_routes() -> APIRouter:
         return frame.redirect(f"/messages/{message_id}", said="message_moved")
 
     @router.post("/messages/{message_id}/resume")
-    async def resume(request: Request, reader: Staff, message_id: int) -> Response:
+    async def resume(request: Request, reader: Staff, message_id: Id) -> Response:
         desk: Desk = request.app.state.desk
         try:
             async with desk.sessions.begin() as session:
@@ -151,7 +151,7 @@ def messages_routes() -> APIRouter:
         return frame.redirect(f"/messages/{message_id}", said="message_resumed")
 
     @router.post("/series/{schedule_id}/stop")
-    async def stop_series(request: Request, reader: Staff, schedule_id: int) -> Response:
+    async def stop_series(request: Request, reader: Staff, schedule_id: Id) -> Response:
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:
             await _their_series(session, reader, schedule_id)
@@ -159,7 +159,7 @@ def messages_routes() -> APIRouter:
         return frame.redirect("/messages", said="series_stopped")
 
     @router.post("/series/{schedule_id}/skip")
-    async def skip_series(request: Request, reader: Staff, schedule_id: int, occurrence: Text = "") -> Response:
+    async def skip_series(request: Request, reader: Staff, schedule_id: Id, occurrence: Text = "") -> Response:
         """The one that was shown: pressing twice does not leave two out."""
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:
@@ -276,14 +276,9 @@ def _words() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _id(given: int) -> int:
-    return given if 0 < given < 2**31 else 0
-
-
 async def _seen(session: AsyncSession, reader: Reader, message_id: int) -> Message:
-    message = await access.message(session, reader, message_id) if _id(message_id) else None
-    # The hub's own sentences may hold a link that signs somebody in, and are nobody's to look up.
-    if message is None or message.kind is Kind.system:
+    message = await access.message(session, reader, message_id)
+    if message is None:
         raise NotThere(NotThere.__doc__)
     return message
 
@@ -295,7 +290,7 @@ async def _changed_by(session: AsyncSession, reader: Reader, message_id: int) ->
 
 
 async def _their_series(session: AsyncSession, reader: Reader, schedule_id: int) -> Schedule:
-    schedule = await session.get(Schedule, schedule_id, with_for_update=True) if _id(schedule_id) else None
+    schedule = await session.get(Schedule, schedule_id, with_for_update=True)
     if schedule is None or not (reader.sees_all or schedule.author_id == reader.person_id):
         raise NotThere(NotThere.__doc__)
     return schedule

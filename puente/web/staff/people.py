@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Path, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,7 +14,7 @@ from puente.translations.phrases import SPOKEN
 from puente.web.staff import frame
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
-from puente.web.staff.gate import NotThere, Office, Staff
+from puente.web.staff.gate import After, Id, NotThere, Number, Office, Staff
 
 frame.may_say(
     person_language=_("The language is changed. It is used from the next message on."),
@@ -64,8 +64,6 @@ STATES = {
     State.cancelled: _("Taken back"),
 }
 
-Id = Annotated[int, Path(ge=1, le=2_147_483_647)]
-Number = Annotated[int, Form(ge=0, le=2_147_483_647)]
 Text = Annotated[str, Form(max_length=400)]
 
 
@@ -73,20 +71,19 @@ def people_routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/people")
-    async def people(request: Request, reader: Staff, what: str = "", after: int = 0) -> HTMLResponse:
-        return await _list(request, reader, "", what, after if 0 <= after < 2**31 else 0)
+    async def people(request: Request, reader: Staff, what: str = "", after: After = 0) -> HTMLResponse:
+        return await _list(request, reader, "", what, after)
 
     @router.post("/people")
     async def search(request: Request, reader: Staff, q: Text = "", what: Text = "", after: Number = 0) -> HTMLResponse:
         return await _list(request, reader, q, what, after)
 
     @router.get("/people/duplicates")
-    async def duplicates(request: Request, reader: Office, after: int = 0, then: int = 0) -> HTMLResponse:
+    async def duplicates(request: Request, reader: Office, after: After = 0, then: After = 0) -> HTMLResponse:
         desk: Desk = request.app.state.desk
         await finding.fold_new(desk.sessions)
-        place = (after, then) if 0 <= min(after, then) <= max(after, then) < 2**31 else (0, 0)
         async with desk.sessions() as session:
-            pairs = await merging.pairs(session, reader, place)
+            pairs = await merging.pairs(session, reader, (after, then))
         shown, more = pairs[: merging.MOST_PAIRS], len(pairs) > merging.MOST_PAIRS
         return frame.page(request, reader, "duplicates.html", pairs=shown, more=more)
 

@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
-from fastapi import Path as InPath
 from fastapi.responses import HTMLResponse, Response
-from pydantic import Field
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
@@ -48,7 +46,7 @@ from puente.translations import languages
 from puente.web.staff import compose, frame, roster
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
-from puente.web.staff.gate import NotThere, Staff
+from puente.web.staff.gate import After, Id, NotThere, Number, Numbers, Staff
 
 PAGE = 50
 COUNTED = 1_000
@@ -93,9 +91,6 @@ frame.may_say(
 
 Text = Annotated[str, Form(max_length=compose.LONGEST_KEPT)]
 Short = Annotated[str, Form(max_length=200)]
-Number = Annotated[int, Form(ge=0, le=2_147_483_647)]
-Ids = Annotated[list[Annotated[int, Field(ge=0, le=2_147_483_647)]] | None, Form()]
-Id = Annotated[int, InPath(ge=1, le=2_147_483_647)]
 
 
 @dataclass(frozen=True)
@@ -129,8 +124,8 @@ def progress_routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/progress")
-    async def progress_page(request: Request, reader: Staff, group: int = 0, after: int = 0) -> HTMLResponse:
-        return await _list(request, reader, _id(group), _id(after))
+    async def progress_page(request: Request, reader: Staff, group: After = 0, after: After = 0) -> HTMLResponse:
+        return await _list(request, reader, group, after)
 
     # The form is read by hand, after the gate: no file of a stranger's is even taken in.
     @router.post("/progress/import")
@@ -167,7 +162,7 @@ def progress_routes() -> APIRouter:
         do: Short = "",
         group: Number = 0,
         upto: Number = 0,
-        checked: Ids = None,
+        checked: Numbers = None,
     ) -> Response:
         match do:
             case "all":
@@ -196,12 +191,12 @@ def progress_routes() -> APIRouter:
         return await _change(request, reader, message_id, _clean(text), seen, do)
 
     @router.get("/progress/quiet")
-    async def quiet_page(request: Request, reader: Staff, teacher: int = 0) -> HTMLResponse:
-        return await _quiet(request, reader, _id(teacher))
+    async def quiet_page(request: Request, reader: Staff, teacher: After = 0) -> HTMLResponse:
+        return await _quiet(request, reader, teacher)
 
     @router.get("/progress/write")
-    async def choose_child(request: Request, reader: Staff, after: int = 0) -> HTMLResponse:
-        return await _children(request, reader, "", _id(after))
+    async def choose_child(request: Request, reader: Staff, after: After = 0) -> HTMLResponse:
+        return await _children(request, reader, "", after)
 
     @router.post("/progress/write")
     async def find_child(request: Request, reader: Staff, q: Short = "", after: Number = 0) -> HTMLResponse:
@@ -214,15 +209,11 @@ def progress_routes() -> APIRouter:
     @router.post("/progress/write/{student_id}")
     async def write(
         request: Request, reader: Staff, student_id: Id, text: Text = "", subject: Short = "", language: Short = "en",
-        pick: Ids = None,
+        pick: Numbers = None,
     ) -> Response:  # fmt: skip
         return await _write(request, reader, student_id, _clean(text), subject, language, pick or [])
 
     return router
-
-
-def _id(given: int) -> int:
-    return given if 0 <= given < 2**31 else 0
 
 
 def _clean(text: str) -> str:

@@ -28,7 +28,7 @@ from puente.programs.tables import safe_cell
 from puente.web.staff import frame, messages, plots
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import Words, _
-from puente.web.staff.gate import Office
+from puente.web.staff.gate import After, Office
 
 MOST_ROWS, MOST_BARS = 20, 12
 HOUR, DAY = 60, 24 * 60  # minutes
@@ -77,9 +77,8 @@ def reach_routes() -> APIRouter:
         )  # fmt: skip
 
     @router.get("/reach/unreached")
-    async def unreached(request: Request, reader: Office, after: int = 0) -> HTMLResponse:
+    async def unreached(request: Request, reader: Office, after: After = 0) -> HTMLResponse:
         desk: Desk = request.app.state.desk
-        after = after if 0 < after < 2**31 else 0
         async with desk.sessions() as session:
             found = await fairness.missed(session, reader, desk.now(), after=after, most=fairness.PAGE + 1)
         page = found[: fairness.PAGE]

@@ -16,7 +16,7 @@ from puente.translations import languages
 from puente.web.staff import compose, frame
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
-from puente.web.staff.gate import NotThere, Reviewer
+from puente.web.staff.gate import After, Id, NotThere, Reviewer
 
 KINDS = {
     **compose.KINDS,
@@ -37,7 +37,7 @@ def review_routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/review")
-    async def queue_page(request: Request, reader: Reviewer, language: str = "", after: int = 0) -> HTMLResponse:
+    async def queue_page(request: Request, reader: Reviewer, language: str = "", after: After = 0) -> HTMLResponse:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             counts = await reviewing.by_language(session, reader)
@@ -51,12 +51,12 @@ def review_routes() -> APIRouter:
         )  # fmt: skip
 
     @router.get("/review/{message_id}/{language}")
-    async def review_page(request: Request, reader: Reviewer, message_id: int, language: str) -> HTMLResponse:
+    async def review_page(request: Request, reader: Reviewer, message_id: Id, language: str) -> HTMLResponse:
         return _look(request, reader, await _found(request, reader, message_id, language))
 
     @router.post("/review/{message_id}/{language}")
     async def approve(
-        request: Request, reader: Reviewer, message_id: int, language: str, sentence: Sentences
+        request: Request, reader: Reviewer, message_id: Id, language: str, sentence: Sentences
     ) -> Response:  # fmt: skip
         desk: Desk = request.app.state.desk
         found = await _found(request, reader, message_id, language)

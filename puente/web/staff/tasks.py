@@ -27,7 +27,7 @@ from puente.translations.phrases import Phrases
 from puente.web.staff import frame
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
-from puente.web.staff.gate import Anyone, NotThere
+from puente.web.staff.gate import After, Anyone, Id, NotThere, Number
 
 KINDS = {
     TaskKind.translation: _("Translate a text"),
@@ -91,7 +91,7 @@ def tasks_routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/tasks")
-    async def tasks_page(request: Request, reader: Anyone, whose: str = "", after: int = 0) -> HTMLResponse:
+    async def tasks_page(request: Request, reader: Anyone, whose: str = "", after: After = 0) -> HTMLResponse:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             shown = whose if whose in get_args(Whose) else await _first(session, reader)
@@ -104,15 +104,15 @@ def tasks_routes() -> APIRouter:
         )  # fmt: skip
 
     @router.get("/tasks/{task_id}")
-    async def task_page(request: Request, reader: Anyone, task_id: int) -> HTMLResponse:
+    async def task_page(request: Request, reader: Anyone, task_id: Id) -> HTMLResponse:
         return await _task(request, reader, task_id)
 
     @router.get("/tasks/{task_id}/letter.pdf")
-    async def letter(request: Request, reader: Anyone, task_id: int) -> Response:
+    async def letter(request: Request, reader: Anyone, task_id: Id) -> Response:
         return await _letter(request, reader, task_id)
 
     @router.post("/tasks/{task_id}/done")
-    async def done(request: Request, reader: Anyone, task_id: int, note: Text = "") -> Response:
+    async def done(request: Request, reader: Anyone, task_id: Id, note: Text = "") -> Response:
         async def finish(session: AsyncSession, desk: Desk, reader: Reader, task: Task) -> str:
             await tasks.finish(session, task_id, desk.now(), reader.person_id, tasks.DONE, note)
             return "task_done"
@@ -121,7 +121,7 @@ def tasks_routes() -> APIRouter:
 
     @router.post("/tasks/{task_id}/call")
     async def call(
-        request: Request, reader: Anyone, task_id: int, what: Text = "", note: Text = "", contact: Annotated[int, Form()] = 0
+        request: Request, reader: Anyone, task_id: Id, what: Text = "", note: Text = "", contact: Number = 0
     ) -> Response:
         async def note_call(session: AsyncSession, desk: Desk, reader: Reader, task: Task) -> str:
             if what == tasks.WRONG_NUMBER:
@@ -138,7 +138,7 @@ def tasks_routes() -> APIRouter:
         return await _do(request, reader, task_id, note_call)
 
     @router.post("/tasks/{task_id}/number")
-    async def new_number(request: Request, reader: Anyone, task_id: int, number: Text = "", source: Text = "") -> Response:
+    async def new_number(request: Request, reader: Anyone, task_id: Id, number: Text = "", source: Text = "") -> Response:
         async def enter(session: AsyncSession, desk: Desk, reader: Reader, task: Task) -> str:
             person_id = await _guardian_of(session, reader, task)
             region = desk.school.region
@@ -154,7 +154,7 @@ def tasks_routes() -> APIRouter:
         return await _do(request, reader, task_id, enter)
 
     @router.post("/tasks/{task_id}/right")
-    async def right(request: Request, reader: Anyone, task_id: int) -> Response:
+    async def right(request: Request, reader: Anyone, task_id: Id) -> Response:
         async def confirm(session: AsyncSession, desk: Desk, reader: Reader, task: Task) -> str:
             await _guardian_of(session, reader, task)
             contact = await session.get(Contact, task.contact_id) if task.contact_id else None
@@ -166,7 +166,7 @@ def tasks_routes() -> APIRouter:
         return await _do(request, reader, task_id, confirm)
 
     @router.post("/tasks/{task_id}/search")
-    async def search(request: Request, reader: Anyone, task_id: int, query: Text = "") -> HTMLResponse:
+    async def search(request: Request, reader: Anyone, task_id: Id, query: Text = "") -> HTMLResponse:
         desk: Desk = request.app.state.desk
         await finding.fold_new(desk.sessions)
         async with desk.sessions() as session:
@@ -174,7 +174,7 @@ def tasks_routes() -> APIRouter:
         return await _task(request, reader, task_id, query=query, found=found)
 
     @router.post("/tasks/{task_id}/link")
-    async def link(request: Request, reader: Anyone, task_id: int, person: Annotated[int, Form()] = 0) -> Response:
+    async def link(request: Request, reader: Anyone, task_id: Id, person: Number = 0) -> Response:
         linked = []
 
         async def join(session: AsyncSession, desk: Desk, reader: Reader, task: Task) -> str:
@@ -191,7 +191,7 @@ def tasks_routes() -> APIRouter:
         return frame.redirect(f"/inbox/{person}", said="task_done") if linked else answer
 
     @router.post("/tasks/{task_id}/not-ours")
-    async def not_ours(request: Request, reader: Anyone, task_id: int, note: Text = "") -> Response:
+    async def not_ours(request: Request, reader: Anyone, task_id: Id, note: Text = "") -> Response:
         async def finish(session: AsyncSession, desk: Desk, reader: Reader, task: Task) -> str:
             await tasks.finish(session, task_id, desk.now(), reader.person_id, tasks.NOT_OURS, note)
             return "task_done"
@@ -199,7 +199,7 @@ def tasks_routes() -> APIRouter:
         return await _do(request, reader, task_id, finish)
 
     @router.post("/tasks/{task_id}/hand")
-    async def hand(request: Request, reader: Anyone, task_id: int, to: Annotated[int, Form()] = 0) -> Response:
+    async def hand(request: Request, reader: Anyone, task_id: Id, to: Number = 0) -> Response:
         async def give(session: AsyncSession, desk: Desk, reader: Reader, task: Task) -> str:
             await tasks.hand(session, task_id, to or None)
             return "task_handed"

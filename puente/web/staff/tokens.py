@@ -6,7 +6,7 @@ What opens something is shown once, on the page that answers the form; of a toke
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Path, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy import select
 from sqlmodel import col
@@ -17,7 +17,7 @@ from puente.models import HubError, Post, PostState, Subscription
 from puente.web.staff import frame
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
-from puente.web.staff.gate import Anyone, NotThere, Office
+from puente.web.staff.gate import Anyone, Id, NotThere, Office
 
 MOST_POSTS = 50
 DAYS = {30: _("30 days"), 365: _("A year"), 1095: _("Three years")}
@@ -42,7 +42,6 @@ frame.may_say(
 )
 
 Text = Annotated[str, Form(max_length=2000)]
-Id = Annotated[int, Path(ge=1, le=2_147_483_647)]
 
 
 def tokens_routes() -> APIRouter:

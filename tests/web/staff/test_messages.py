@@ -122,7 +122,7 @@ async def test_a_message_that_is_not_there_and_the_hubs_own_are_nobodys(office: 
         for path in ("", "/events", "/export.csv"):
             assert (await admin.get(f"/messages/{number}{path}")).status == 404
         assert (await admin.post(f"/messages/{number}/cancel")).status == 404
-    assert (await admin.get("/messages/x")).status == 422
+    assert (await admin.get("/messages/x")).status == 404
     assert (await admin.get("/messages/1/cancel")).status == 405
     assert "{link}" not in (await admin.get("/messages")).text
 
