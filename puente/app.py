@@ -28,6 +28,7 @@ from sqlmodel import col
 
 from puente.bot import staff
 from puente.messaging import (
+    accounts,
     composing,
     digests,
     fairness,
@@ -62,7 +63,7 @@ from puente.programs.progress.scale import read_scale
 from puente.settings import BadSettings, Settings, read_settings
 from puente.translations import detection
 from puente.translations.engine import Engine
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from puente.translations.translator import Translator
 from puente.translations.words import Words
 
@@ -143,7 +144,7 @@ class Hub:
 
     async def look_after(self) -> int:
         """What no hour waits for: the weekly texts about progress, reminders of conferences, students who are of age, numbers to
-        ask about."""
+        ask about, what is long over."""
         zone, at = self.settings.timezone, self.now()
         done = await rhythm.write_weekly(self.sessions, read_scale(self.levels_file), zone, at)
         done += await rhythm.nudge(self.sessions, zone, at)
@@ -155,6 +156,8 @@ class Hub:
         done += await telling.tell_due(self.sessions, zone, at)
         done += await booking.serve_waitlists(self.sessions, zone, at)
         done += await rights.come_of_age(self.sessions, zone, at)
+        await accounts.forget_old(self.sessions, at)
+        await posting.forget_old(self.sessions, at)
         return done + await repair.ask_due(self.sessions, zone, at)
 
     async def bundle(self) -> int:
@@ -338,7 +341,7 @@ async def open_hub(
         await _prepare(engine, fresh)
         practice = settings.channels == "handset" or settings.practice_pack_live
         packs = Engine(settings.packs_dir, practice=practice, memory_mb=settings.packs_memory_mb)
-        translator = Translator(Phrases(), packs, Words(sessions, now), settings.school_region)
+        translator = Translator(open_phrases(), packs, Words(sessions, now), settings.school_region)
         school = _school(settings)
         channels, listening = _open_channels(settings, sessions, translator, now)
         dispatcher = Dispatcher(sessions, channels, translator, school, now, paces_of(settings, channels))

@@ -44,7 +44,7 @@ from puente.models import (
 )
 from puente.models.database import Sessions
 from puente.translations.engine import Engine
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from puente.translations.translator import Translator
 
 Row = TypeVar("Row")
@@ -246,4 +246,4 @@ def kinds(tasks: Sequence[Task]) -> list[str]:
 
 
 # Read once: nothing changes a catalogue.
-PHRASES = Phrases()
+PHRASES = open_phrases()

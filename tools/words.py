@@ -9,15 +9,17 @@ marked as a draft until a speaker has approved it. `--missing es` lists what nob
 import argparse
 import ast
 import fcntl
+import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
 
+from puente.translations.fields import FIELD
 from puente.web.staff.desk import WORDS
 
 WEB = WORDS.parent
@@ -76,6 +78,8 @@ def brought_up(template: Catalog, language: str, said: dict[str, Any]) -> Catalo
             continue
         one = message.id if isinstance(message.id, str) else message.id[0]
         known = before.get(one)
+        if known and isinstance(known.id, str) != isinstance(message.id, str):
+            known = None  # it counts now, or does not any more: what was said of it does not fit
         comments = known.user_comments if known else []
         string = known.string if known else ""
         if one in said:
@@ -89,9 +93,19 @@ def missing(language: str) -> dict[str, Any]:
 
 
 def _unsaid(catalogue: Catalog) -> Iterator[tuple[str, Any]]:
+    """What nobody has said, or said with other fields than the phrase has: the pages do not say that either."""
     for message in catalogue:
-        if message.id and not any([message.string] if isinstance(message.string, str) else message.string or ()):
+        if message.id and not all(_has_fields_of(message.id, form) for form in _forms(message)):
             yield (message.id, "") if isinstance(message.id, str) else (message.id[0], [""] * catalogue.num_plurals)
+
+
+def _forms(message: Message) -> tuple[str, ...]:
+    return (message.string,) if isinstance(message.string, str) else tuple(message.string or ("",))
+
+
+def _has_fields_of(phrase: str | Sequence[str], said: str) -> bool:
+    counted = phrase if isinstance(phrase, str) else phrase[-1]
+    return bool(said) and set(FIELD.findall(counted)) == set(FIELD.findall(said))
 
 
 def read(file: Path) -> Catalog:
@@ -100,8 +114,10 @@ def read(file: Path) -> Catalog:
 
 
 def write(catalogue: Catalog, file: Path) -> None:
-    with file.open("wb") as opened:
-        write_po(opened, catalogue, width=0, no_location=True, omit_header=False, sort_output=False, include_previous=False)
+    # Made whole before the file is touched: half a catalogue would be worse than none.
+    made = io.BytesIO()
+    write_po(made, catalogue, width=0, no_location=True, omit_header=False, sort_output=False, include_previous=False)
+    file.write_bytes(made.getvalue())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from puente.models import HubError, OutreachKind
 from puente.programs import attendance
 from puente.programs.attendance.log import BY_HAND
 from puente.translations import languages
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 
 attendance_app = typer.Typer(no_args_is_help=True, help="Attendance: who misses school, and every attempt to reach the family.")
 
@@ -133,7 +133,7 @@ def notice_(
         async with hub.sessions() as session:
             asked = Meeting(at, readable(place, "place")) if at else None
             found = await letters(session, student, _day(as_of, hub), hub.attendance_rules, hub.school, asked)
-        phrases = Phrases()
+        phrases = open_phrases()
         with err.status("Printing …"):
             out_file.write_bytes(printing.make_notices(found, phrases, hub.now(), paper))
         for letter in found:

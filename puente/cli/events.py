@@ -272,11 +272,11 @@ def certificates(
     async def command(hub: Hub) -> None:
         from puente.printing import certificates as printing
         from puente.programs.events.certificates import earned
-        from puente.translations.phrases import Phrases
+        from puente.translations.phrases import open_phrases
 
         async with hub.sessions() as session:
             found = await earned(session, name, hub.school)
-        phrases = Phrases()
+        phrases = open_phrases()
         for one in found:
             if not printing.is_printable(one):
                 note(err, "No certificate:", f"our fonts do not have all letters of {one.name}. Write it by hand.", "yellow")
@@ -310,13 +310,8 @@ async def _people(session: Any, interests: Any) -> list[Any]:
 
 def _answers(file: files.EventFile, given: dict[str, Any]) -> dict[str, Any]:
     """What was answered, as the organiser reads it."""
-    found: dict[str, Any] = {}
-    for asked in file.questions:
-        answer = given.get(asked.id)
-        if asked.kind == "choice" and answer is not None:
-            answer = file.said(asked.options[answer])[file.language]
-        found[asked.id] = {True: "yes", False: "no"}.get(answer, answer) if isinstance(answer, bool) else answer
-    return found
+    answered = files.answered(file, given).items()
+    return {asked: ("yes" if answer else "no") if isinstance(answer, bool) else answer for asked, answer in answered}
 
 
 def _print_shares(reached: list[attending.Reached]) -> None:

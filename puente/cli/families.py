@@ -10,7 +10,7 @@ from puente.cli.shell import LARGEST_ID, AsJson, err, note, out, print_json, run
 from puente.messaging import consent, linking, reach, reading, rights, tasks, threads
 from puente.models import HubError, Rights
 from puente.translations import languages
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 
 families_app = typer.Typer()
 
@@ -76,7 +76,7 @@ def flyers(
 
         name = bot or (await hub.listening.name() if hub.listening else None)
         school = printing.School(hub.school.name, phone or hub.settings.families_text_to, name, hub.school.region)
-        phrases, names = Phrases(), dict(reading.own_names())
+        phrases, names = open_phrases(), dict(reading.own_names())
         tags = lang or sorted(printing.written(phrases, school), key=lambda tag: (tag != "en", tag))
         if unknown := [tag for tag in tags if tag not in names]:
             raise HubError(f"There are no flyers in: {', '.join(unknown)}. There are in: {', '.join(names)}.")

@@ -223,11 +223,12 @@ async def end_all(session: AsyncSession, account_id: int, at: datetime, *, but: 
     await session.execute(update(SignInLink).where(*unused).values(used_at=at))
 
 
-async def forget_old(session: AsyncSession, at: datetime) -> None:
-    """Attempts, links and sign-ins that are long over."""
-    await session.execute(delete(SignInAttempt).where(col(SignInAttempt.at) < at - WINDOW))
-    await session.execute(delete(SignInLink).where(col(SignInLink.expires_at) < at - timedelta(days=30)))
-    await session.execute(delete(SignIn).where(col(SignIn.expires_at) < at - timedelta(days=30)))
+async def forget_old(sessions: Sessions, at: datetime) -> None:
+    """Tick: attempts, links and sign-ins that are long over."""
+    async with sessions.begin() as session:
+        await session.execute(delete(SignInAttempt).where(col(SignInAttempt.at) < at - WINDOW))
+        await session.execute(delete(SignInLink).where(col(SignInLink.expires_at) < at - timedelta(days=30)))
+        await session.execute(delete(SignIn).where(col(SignIn.expires_at) < at - timedelta(days=30)))
 
 
 def digest(secret: str) -> str:

@@ -221,7 +221,16 @@ class Unreached:
     reason: str
 
 
-async def unreached(session: AsyncSession, who: CompoundSelect, senders: Collection[str], policy: Policy) -> list[Unreached]:
+def people(ids: Collection[int]) -> Select:
+    """SELECT like `recipients`, of these people."""
+    return select(col(Person.id).label("person_id"), NOBODY.label("student_id"), NOBODY.label("contact_id")).where(
+        col(Person.id).in_(ids)
+    )
+
+
+async def unreached(
+    session: AsyncSession, who: CompoundSelect | Select, senders: Collection[str], policy: Policy
+) -> list[Unreached]:
     """Everyone in `who` without a usable contact, or whose one contact that was asked for is not usable."""
     wanted = who.subquery()
     reached = exists().where(

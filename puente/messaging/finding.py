@@ -101,6 +101,15 @@ async def guardians(session: AsyncSession, reader: Reader, query: str = "", afte
     return await _guardians(session, reader, *await _page(session, people, Person, after))
 
 
+async def families(session: AsyncSession, reader: Reader, query: str) -> Page:
+    """The guardians who are looked for by their own name or by that of a child: a stranger says rather whose mother she is."""
+    child = col(Guardianship.student_id)
+    beside = select(col(Guardianship.guardian_id)).where(child.in_(union(*_ways(Student, query))), access.is_seen(reader, child))
+    meant = col(Person.id).in_(union(*_guardian_ways(reader, query), beside))
+    people = select(Person).where(_is_theirs(reader), col(Person.merged_into).is_(None), meant)
+    return await _guardians(session, reader, *await _page(session, people, Person, 0))
+
+
 async def students(session: AsyncSession, reader: Reader, query: str = "", after: int = 0) -> Page:
     """The students whom somebody may see, in the order of their names."""
     them = select(Student).where(_is_pupil(reader, Student), *_is_student_meant(query))
@@ -150,13 +159,15 @@ def _is_pupil(reader: Reader, student: type[Student]) -> ColumnElement[bool]:
 
 def _is_guardian_meant(reader: Reader, query: str) -> list[ColumnElement[bool]]:
     """Who is meant is found first, each way by its own index, and only then whether the reader may see them."""
-    if not query.strip():
-        return []
+    return [col(Person.id).in_(union(*_guardian_ways(reader, query)))] if query.strip() else []
+
+
+def _guardian_ways(reader: Reader, query: str) -> list[Select]:
     ways = _ways(Person, query)
     # Teachers do not see numbers, so they do not find by them either: digit by digit they would learn one.
     if reader.sees_school and (digits := digits_of(query)):
         ways.append(select(col(Contact.person_id)).where(col(Contact.channel) == "sms", _has(digits)))
-    return [col(Person.id).in_(union(*ways))]
+    return ways
 
 
 def _ways(table: type[Person] | type[Student], query: str) -> list[Select]:

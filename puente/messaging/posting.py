@@ -24,7 +24,7 @@ import aiohttp
 import structlog
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import DefaultResolver
-from sqlalchemy import ColumnElement, String, cast, exists, func, literal, select, update
+from sqlalchemy import ColumnElement, String, cast, delete, exists, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -147,6 +147,12 @@ async def collect(sessions: Sessions, at: datetime) -> None:
         await database.add_all_once(session, posts)
         ids = [one.id for one in live]
         await session.execute(update(Subscription).where(col(Subscription.id).in_(ids)).values(looked_at=at))
+
+
+async def forget_old(sessions: Sessions, at: datetime) -> None:
+    """Tick: posts that are over, taken or given up long ago. What a subscription could still be told twice of is younger."""
+    async with sessions.begin() as session:
+        await session.execute(delete(Post).where(col(Post.state) != PostState.queued, col(Post.made_at) < at - KEPT))
 
 
 class Poster:

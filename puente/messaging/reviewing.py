@@ -83,7 +83,7 @@ async def waiting(
 ) -> list[Queued]:  # fmt: skip
     """The translations into one language that wait, the oldest first."""
     rows = await session.execute(
-        select(Task, Message, col(Rendering.waits))
+        select(Task, Message, or_(col(Rendering.waits), col(Rendering.made_by) == MadeBy.nobody))
         .join(Message, col(Message.id) == col(Task.message_id))
         .join(Rendering, and_(col(Rendering.message_id) == col(Message.id), col(Rendering.language) == col(Task.language)))
         .where(*_is_open(), col(Task.language) == language, col(Task.id) > after, tasks.is_seen(reader))

@@ -2,6 +2,7 @@
 
 from puente.models.accounts import (
     Account,
+    ApiCall,
     ApiToken,
     OfficeHours,
     Post,
@@ -56,6 +57,7 @@ from puente.models.words import Memory, Term, WordsVersion
 __all__ = [
     "LARGEST_ID",
     "Account",
+    "ApiCall",
     "ApiToken",
     "Asks",
     "Assignment",

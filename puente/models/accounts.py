@@ -87,6 +87,18 @@ class ApiToken(SQLModel, table=True):
     ended_at: datetime | None = moment(nullable=True)
 
 
+class ApiCall(SQLModel, table=True):
+    """What a program of the district's has asked for with a key of its own, so that it happens once. `asked` is the SHA-256 of the
+    request; `answer` what came of it, in numbers and yes or no: never a name or a text."""
+
+    __tablename__ = "api_call"  # pyright: ignore[reportAssignmentType]
+
+    origin: str = Field(primary_key=True, max_length=96)
+    asked: str = Field(max_length=64)
+    answer: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+    at: datetime = moment(index=True)
+
+
 class Subscription(SQLModel, table=True):
     """A system of the district's that is told when something happens. `secret` signs what we post; `events` are those it wants,
     `looked_at` until when they were collected."""

@@ -10,13 +10,13 @@ from sqlmodel import col
 
 from puente.bot import staff
 from puente.models import Kind, Message, MessageState, PersonRole, Role
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from tests.fakes import on_sqlite
 from tests.fakes.town import JOHN, LAN, ROSA, TEACHER_CHAT, Town, open_town, said
 
 pytestmark = on_sqlite
 
-PHRASES = Phrases()
+PHRASES = open_phrases()
 NEWS = "School is closed today."
 
 

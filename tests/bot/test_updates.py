@@ -16,7 +16,7 @@ from puente.messaging.channels.telegram import open_bot
 from puente.models import Task, TelegramUpdate
 from puente.models.database import Sessions
 from puente.translations.engine import Engine
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from puente.translations.translator import Translator
 from tests.fakes import on_sqlite
 from tests.fakes.telegram import FakeTelegram
@@ -133,12 +133,12 @@ async def test_an_update_that_fails_again_and_again_becomes_a_task(telegram: Fak
 
 
 async def test_the_commands_are_told_in_every_language_that_we_speak(telegram: FakeTelegram, opened: Any) -> None:
-    await opened(telegram.token).tell_commands(Translator(Phrases(), Engine("no packs")))
+    await opened(telegram.token).tell_commands(Translator(open_phrases(), Engine("no packs")))
     assert set(telegram.commands) == {"", "ar", "es", "fa", "fr", "ht", "ko", "pt", "ru", "so", "sw", "tl", "uk", "vi", "zh"}
     assert [command["command"] for command in telegram.commands["vi"]] == ["language", "child", "sms", "stop", "start", "help"]
-    assert telegram.commands["vi"][0]["description"] == Phrases().say("Choose your language", "vi")
+    assert telegram.commands["vi"][0]["description"] == open_phrases().say("Choose your language", "vi")
 
 
 async def test_a_telegram_that_takes_no_commands_stops_nothing(telegram: FakeTelegram, opened: Any) -> None:
-    await opened("123456789:another-token-that-nobody-gave-out").tell_commands(Translator(Phrases(), Engine("no packs")))
+    await opened("123456789:another-token-that-nobody-gave-out").tell_commands(Translator(open_phrases(), Engine("no packs")))
     assert telegram.commands == {}

@@ -228,3 +228,16 @@ async def test_an_event_that_there_is_not_is_refused(town: Town) -> None:
         for events in ([], ["everything"], ["task.opened", "x"]):
             with pytest.raises(UnknownEvent):
                 await posting.subscribe(session, 1, "https://district.example/hook", events, NOON)
+
+
+async def test_what_was_told_long_ago_is_forgotten_and_what_waits_is_not(town: Town) -> None:
+    await town.subscribe("task.opened")
+    await town.happens(task(1, town))
+    await town.tick()
+    town.at += SOON
+    await town.happens(task(2, town))
+    await posting.collect(town.sessions, town.at)
+    town.at += posting.KEPT + SOON
+    await posting.forget_old(town.sessions, town.at)
+    async with town.sessions() as session:
+        assert [post.state for post in await session.scalars(select(Post))] == [PostState.queued]

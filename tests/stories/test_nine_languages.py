@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from tests.fakes import on_sqlite
 from tests.fakes.town import TEACHER_CHAT, Town, folded, open_town
 
 pytestmark = on_sqlite
 
-PHRASES = Phrases()
+PHRASES = open_phrases()
 LANGUAGES = ("es", "vi", "ar", "zh-Hans", "so", "sw", "fa", "ht", "tl")
 FAMILIES = "\n".join(
     [

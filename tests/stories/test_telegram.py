@@ -11,14 +11,14 @@ from puente.bot import families
 from puente.messaging import family, reading
 from puente.messaging.conversations import HELP
 from puente.models import Contact, LinkToken, Message, Task, TelegramUpdate
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from tests.fakes import on_sqlite
 from tests.fakes.telegram import BROKEN
 from tests.fakes.town import JOHN, ROSA, TEACHER_CHAT, Town, folded, open_town, said
 
 pytestmark = on_sqlite
 
-PHRASES = Phrases()
+PHRASES = open_phrases()
 CHAT, OTHER, GROUP = 7002, 7003, -100200
 OLD_LINK = "This link does not work any more. Please ask the school for a new one."
 NO_LINK = "Hello! To get messages here, please ask the school for a link of your own."

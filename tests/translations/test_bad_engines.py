@@ -18,7 +18,7 @@ from puente.translations import dates
 from puente.translations.checks import NEGATIONS
 from puente.translations.engine import Engine
 from puente.translations.fields import FIELD
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from puente.translations.segments import LINK, PROTECTED
 from puente.translations.translator import Rendered, Translator
 
@@ -124,7 +124,7 @@ def pairs() -> list[tuple[str, str]]:
 
 def opened(pairs: Sequence[tuple[str, str]], spoil: Spoil = lambda said, _: said, *, once: bool = False) -> Translator:
     known = [pair for english, spanish in pairs if (pair := marked(english, spanish))]
-    return Translator(Phrases(), Oracle(known, spoil, once=once), region="US")
+    return Translator(open_phrases(), Oracle(known, spoil, once=once), region="US")
 
 
 async def said_by(translator: Translator, pairs: Sequence[tuple[str, str]]) -> list[Rendered]:

@@ -3,7 +3,7 @@
 import pytest
 
 from puente.translations.detection import detect, is_other
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from tests.translations.test_school_pairs import FILES, pairs
 
 
@@ -49,7 +49,7 @@ def test_no_school_sentence_is_taken_for_another_language(file):
 
 
 def test_no_sentence_of_the_catalogues_is_taken_for_another_language():
-    phrases = Phrases()
+    phrases = open_phrases()
     for language in phrases.languages():
         said = [phrases.say(english, language, 3) or "" for english in phrases.phrases()]
         wrong = [text for text in said if is_other(text, language)]

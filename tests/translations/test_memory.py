@@ -11,13 +11,13 @@ from puente.models.database import Sessions
 from puente.translations import glossary, memory
 from puente.translations.engine import Engine
 from puente.translations.glossary import Entry
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from puente.translations.translator import Rendered, Translator
 from puente.translations.words import Words
 from tests.translations.packs import install_pack
 
 AT = datetime(2026, 11, 3, 19, 0, tzinfo=UTC)
-PHRASES = Phrases()
+PHRASES = open_phrases()
 WORDS = {"bring": "traiga", "water": "agua", "lunch": "comida", "the": "la", "trip": "viaje", "homeroom": "casa", "in": "en"}
 
 

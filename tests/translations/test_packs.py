@@ -10,7 +10,7 @@ from puente.models import Grade
 from puente.translations import families
 from puente.translations.engine import PRACTICE, THROUGH_ENGLISH, BadPack, Engine, NoPack
 from puente.translations.families import Family, NotItsLanguage, Told
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from puente.translations.translator import Translator
 from tests.translations.packs import build_folder, build_pack, install_pack
 
@@ -144,7 +144,7 @@ async def test_the_practice_pack_is_named_as_one_and_gives_way(tmp_path: Path):
     home = tmp_path / "packs"
     engine = Engine(home)
     engine.add_pack(practice_pack(tmp_path))
-    said = await Translator(Phrases(), engine).render("Bring books please", "en", "es")
+    said = await Translator(open_phrases(), engine).render("Bring books please", "en", "es")
     assert (said.grade, said.problems) == (Grade.doubtful, (PRACTICE,))
 
     engine.add_pack(build_pack(tmp_path, "en", "es", SPANISH))
@@ -164,5 +164,5 @@ async def test_the_practice_pack_does_not_speak_to_families(tmp_path: Path):
 async def test_what_went_through_english_is_doubtful(tmp_path: Path):
     install_pack(tmp_path, "es", "en", {"hola": "hello"})
     install_pack(tmp_path, "en", "fr", {"hello": "bonjour"})
-    said = await Translator(Phrases(), Engine(tmp_path)).render("Hola Zoé", "es", "fr")
+    said = await Translator(open_phrases(), Engine(tmp_path)).render("Hola Zoé", "es", "fr")
     assert (said.text, said.grade, said.problems) == ("Bonjour Zoé", Grade.doubtful, (THROUGH_ENGLISH,))

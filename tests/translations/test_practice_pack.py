@@ -9,7 +9,7 @@ import pytest
 from puente.models import Grade, MadeBy
 from puente.translations.engine import PRACTICE, Engine
 from puente.translations.fields import FIELD
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from puente.translations.translator import Translator
 
 FOLDER = Path(__file__).parent.parent.parent / "practice"
@@ -31,7 +31,7 @@ def translator(tmp_path_factory: pytest.TempPathFactory) -> Translator:
     engine = Engine(tmp_path_factory.mktemp("packs"))
     for name in PACKS.values():
         engine.add_pack(FOLDER / name)
-    return Translator(Phrases(), engine, region="US")
+    return Translator(open_phrases(), engine, region="US")
 
 
 @pytest.mark.parametrize(("pair", "name"), PACKS.items())

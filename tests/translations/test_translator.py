@@ -8,11 +8,11 @@ import pytest
 from puente.models import Grade, MadeBy
 from puente.translations.engine import HYPOTHESES, Engine
 from puente.translations.glossary import starter
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from puente.translations.translator import Rendered, Translator
 from tests.translations.packs import install_pack, spoil_model
 
-PHRASES = Phrases()
+PHRASES = open_phrases()
 WORDS = {
     "the": "la",
     "school": "escuela",

@@ -49,7 +49,7 @@ TEXT = {"to": "group:3B", "text": "There is no school on Monday."}
 API = open_api(Desk(Sessions(), SCHOOL, None, lambda: NOON, PACES, words=PHRASES))  # type: ignore[arg-type]
 ROUTES = list(routes_of(API))
 # What is sent to these, because it must not stand in an address, changes nothing.
-ASKS = {"/v1/audiences", "/v1/previews", "/v1/search/guardians", "/v1/search/students"}
+ASKS = {"/v1/audiences", "/v1/previews", "/v1/search/guardians", "/v1/search/students", "/v1/events/verify"}
 HOOK = "https://district.example/hook"
 
 
@@ -310,7 +310,7 @@ async def ids_of_south(office: Office) -> dict[str, int]:
     return {
         "message_id": await message_of(office, "south", "student:sami"),
         "guardian_id": numbers.person["samira"], "student_id": numbers.student["sami"],
-        "task_id": task.id or 0, "schedule_id": schedule.id or 0, "day_id": 1, "event_id": 1,
+        "task_id": task.id or 0, "schedule_id": schedule.id or 0, "day_id": 1, "event_id": 1, "family_id": 1, "meeting_id": 1,
     }  # fmt: skip
 
 
@@ -321,6 +321,16 @@ BODIES: dict[str, Any] = {
     "/v1/threads/{guardian_id}/done": {"upto": 1},
     "/v1/tasks/{task_id}/done": {},
     "/v1/schedules/{schedule_id}/skip": {"next_at": NOON.isoformat()},
+    "/v1/conferences/{day_id}/pack": {"seconds": 1},
+    "/v1/conferences/{day_id}/ill": {"teacher": "rivera"},
+    "/v1/conferences/{day_id}/families/{family_id}/book": {"time": "1.202612040000"},
+    "/v1/conferences/{day_id}/families/{family_id}/interpreter": {"wanted": True},
+    "/v1/conferences/{day_id}/families/{family_id}/needs": {"needs": []},
+    "/v1/conferences/{day_id}/meetings/{meeting_id}/attended": {},
+    "/v1/events/{event_id}/draw": {"seed": 7},
+    "/v1/events/{event_id}/attendance": {"session": 1},
+    "/v1/progress/drafts/{message_id}": {"text": "Hello."},
+    "/v1/attendance/{student_id}/outreach": {"kind": "call", "text": "Hello."},
 }
 
 
@@ -337,7 +347,7 @@ async def test_what_is_another_schools_is_not_there(office: Office, who: str) ->
         if "_id}" not in route.path or "subscription" in route.path:
             continue
         (gate,) = [one.call for one in route.dependant.dependencies if hasattr(one.call, "roles")]
-        path = re.sub(r"{(\w+)}", lambda found: str({**ids, "language": "ar"}[found[1]]), route.path)
+        path = re.sub(r"{(\w+)}", lambda found: str({**ids, "language": "ar", "kind": "csv"}[found[1]]), route.path)
         for method in route.methods or ():
             answer = await asks.ask(
                 method, path.removeprefix("/v1"), json=BODIES.get(route.path), headers={"Idempotency-Key": "12345678"}

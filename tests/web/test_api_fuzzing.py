@@ -11,9 +11,17 @@ from schemathesis import Case, GenerationMode
 
 from puente.messaging import tokens
 from puente.models.database import Sessions
+from puente.programs.conferences import day as days
+from puente.programs.conferences import keeping as conferences
+from puente.programs.conferences import proposing
+from puente.programs.conferences.proposing import Found, Outcome
+from puente.programs.events import files
+from puente.programs.events import keeping as events
 from puente.web.api import description, open_api
 from puente.web.staff.desk import Desk
+from tests.conferences import DENVER, written
 from tests.fakes import on_sqlite
+from tests.programs.test_events import written as event_written
 from tests.school import NOON, PACES, PHRASES, SCHOOL
 from tests.web.programs import program_of
 from tests.web.staff.office import ADDRESS, Office, open_office
@@ -38,8 +46,19 @@ def cases() -> st.SearchStrategy[Case]:
 
 
 @pytest.fixture
-async def office(sessions: Sessions) -> Office:
-    return await open_office(sessions)
+async def office(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """With a conference day and an event, so that their verbs have something to do."""
+    made = await open_office(sessions)
+    async with sessions.begin() as session:
+        await conferences.keep(session, days.check(written()), NOON, DENVER)
+        await events.keep(session, files.check(event_written(audience="group:3B")), NOON)
+
+    async def search(*_: object) -> Found:
+        """At once, and in this process."""
+        return Found({}, {}, Outcome(wanted=6, placed=0, minutes=0, bound=0, without_interpreter=0, languages={}))
+
+    monkeypatch.setattr(proposing, "_search", search)
+    return made
 
 
 def test_the_description_is_openapi() -> None:

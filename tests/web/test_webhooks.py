@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import event, select, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import Session
 from sqlmodel import col
@@ -335,13 +336,17 @@ async def test_health_without_a_database_is_503(url: str) -> None:
 
 
 @on_postgresql
-async def test_health_when_the_database_goes_away_while_we_run(door: Door, engine: AsyncEngine, postgresql: str) -> None:
+async def test_health_when_the_database_goes_away_while_we_run(door: Door, migrated_url: str, postgresql: str) -> None:
     assert await door.post("/healthz", b"", {}, method="GET") == 200
+    gone = make_url(migrated_url).database
     other = database.open_engine(postgresql).execution_options(isolation_level="AUTOCOMMIT")
     async with other.connect() as connection:
-        await connection.execute(text(f'ALTER DATABASE "{engine.url.database}" ALLOW_CONNECTIONS false'))
+        await connection.execute(text(f'ALTER DATABASE "{gone}" ALLOW_CONNECTIONS false'))
         await connection.execute(
-            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :gone"), {"gone": engine.url.database}
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :gone"), {"gone": gone}
         )
+        try:
+            assert await door.post("/healthz", b"", {}, method="GET") == 503
+        finally:
+            await connection.execute(text(f'ALTER DATABASE "{gone}" ALLOW_CONNECTIONS true'))
     await other.dispose()
-    assert await door.post("/healthz", b"", {}, method="GET") == 503

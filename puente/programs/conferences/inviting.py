@@ -5,7 +5,7 @@ invite → for each party: offering.offer (concrete times, the packed plan's fir
 Whoever cannot be reached becomes a task: here where there is no right or no language to write in, in the pipe where no number is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,8 @@ from sqlalchemy import Select, case, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from puente.messaging import audiences
+from puente.messaging.policy import POLICIES
 from puente.models import (
     ConferenceChange,
     ConferenceDay,
@@ -80,6 +82,33 @@ async def invite(sessions: Sessions, name: str, zone: ZoneInfo, at: datetime, pu
 async def count_uninvited(session: AsyncSession, day_id: int) -> int:
     """How many parties `invite` would write to now."""
     return await session.scalar(select(func.count()).select_from(_uninvited(day_id).order_by(None).subquery())) or 0
+
+
+@dataclass(frozen=True)
+class Unreached:
+    """A guardian of a party of the day to whom nothing can be written, and why."""
+
+    party_id: int
+    person_id: int | None
+    name: str
+    reason: str
+
+
+async def unreached(session: AsyncSession, day_id: int, senders: Collection[str]) -> list[Unreached]:
+    """Whom no invitation reaches: by the roster they may not be told, we do not write their language, or no number is theirs."""
+    found: list[Unreached] = []
+    written: dict[int, list[int]] = {}
+    for party in await session.scalars(select(ConferenceParty).where(col(ConferenceParty.day_id) == day_id)):
+        for member in await parties.members(session, party):
+            person = member.person
+            if member.why_not:
+                name = person.name if person else member.guardian
+                found.append(Unreached(party.id or 0, person.id if person else None, name, member.why_not))
+            elif person:
+                written.setdefault(person.id or 0, []).append(party.id or 0)
+    for one in await audiences.unreached(session, audiences.people(written), senders, POLICIES[Kind.conference]):
+        found += [Unreached(party_id, one.person_id, one.name, one.reason) for party_id in written[one.person_id]]
+    return sorted(found, key=lambda one: (one.party_id, one.name))
 
 
 def _uninvited(day_id: int) -> Select[Any]:

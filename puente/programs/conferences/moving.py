@@ -111,7 +111,7 @@ def _dates(board: Board, teacher_id: str, on: date | None, to: date | None, at: 
     still = [hours for hours in teacher.hours if hours.date >= today and not (to and (hours.date == to or hours in teacher.away))]
     known = sorted({hours.date for hours in still})
     meant = [one for one in known if on in (None, one)]
-    if not meant:
+    if not meant or (to and to < today):
         raise NotThatDate(NotThatDate.__doc__)
     if to and len(meant) > 1:
         raise WhichDate(WhichDate.__doc__)
@@ -163,7 +163,7 @@ async def _move(
         here = await offering.seat(session, party, at, board.zone, board)
         wanted = board.as_wanted(row, here.interpreter)
         start = board.minute(datetime.combine(to, was.astimezone(board.zone).time(), board.zone))
-        could = [place for place in choices_of(board.day, wanted).places if place.start == start]
+        could = [place for place in choices_of(board.day, wanted).places if place.start == start and board.moment(start) > at]
         for place in sorted(could, key=lambda place: place.interpreter != interpreter):
             if await booking.put(session, here, {row.id or 0: place}, at, by_id):
                 return Change(row, was, interpreter, row.starts_at)

@@ -41,6 +41,9 @@ LOST = timedelta(seconds=20)
 # To load the optimiser and to finish the last look, in seconds.
 GRACE = 60
 
+# Packings under way: the loop itself holds its tasks only weakly.
+RUNNING: set[asyncio.Task[None]] = set()
+
 STOPPED = "The hub was stopped meanwhile, so the plan is as it was before. Please start again."
 
 
@@ -112,6 +115,16 @@ async def start(session: AsyncSession, day_id: int, seconds: int, at: datetime) 
     begun = Packing(seconds=seconds, began_at=at, seen_at=at)
     day.packing = begun.model_dump(mode="json")
     return begun
+
+
+def run_aside(
+    sessions: Sessions, day_id: int, begun: Packing, zone: ZoneInfo, now: Callable[[], datetime]
+) -> asyncio.Task[None]:  # fmt: skip
+    """The same as `run`, which goes on when nobody waits for it any more."""
+    task = asyncio.create_task(run(sessions, day_id, begun, zone, now))
+    RUNNING.add(task)
+    task.add_done_callback(RUNNING.discard)
+    return task
 
 
 async def run(sessions: Sessions, day_id: int, begun: Packing, zone: ZoneInfo, now: Callable[[], datetime]) -> None:

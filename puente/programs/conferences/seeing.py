@@ -8,17 +8,21 @@ interpreter  the conferences at which they interpret, and they change nothing
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, exists, false, or_, select
+from sqlalchemy import ColumnElement, Select, exists, false, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente.messaging import access
 from puente.messaging.access import Reader
-from puente.models import ConferenceDay, ConferenceGuardian, ConferenceMeeting, HubError, Person, Role, Student
+from puente.messaging.roster import Count
+from puente.models import ConferenceDay, ConferenceGuardian, ConferenceMeeting, ConferenceParty, HubError, Person, Role, Student
+from puente.programs.conferences import keeping
 from puente.programs.conferences import schedule as schedules
+from puente.programs.conferences.day import DayFile
 from puente.programs.conferences.keeping import STAFF
 from puente.programs.conferences.schedule import Line, Schedule, Sheet
 
@@ -46,6 +50,10 @@ class View:
     def sheets(self) -> tuple[Sheet, ...]:
         """Those of staff and of rooms."""
         return (*self.schedule.teachers, *self.schedule.rooms, *self.schedule.interpreters)
+
+    def lines_of(self, party_id: int) -> list[Line]:
+        """A family's conferences, as far as the reader has to do with them."""
+        return [line for line in self.schedule.lines if line.party_id == party_id and line.meeting_id in self.acts]
 
     def sheet(self, key: str) -> Sheet | None:
         """A sheet by the key of its address."""
@@ -103,6 +111,25 @@ async def view(session: AsyncSession, reader: Reader, day_id: int, zone: ZoneInf
         seen = _own(seen, taught_by | {f"interpreter:{staff_id}"}, taught)
         mine |= taught_by
     return View(row, seen, whole, acts, mine)
+
+
+async def party_of(session: AsyncSession, found: View, party_id: int) -> ConferenceParty | None:
+    """The family, for whoever has to do with all of its conferences: they are booked together."""
+    lines, mine = found.lines_of(party_id), col(ConferenceMeeting.party_id) == party_id
+    count = await session.scalar(select(func.count()).select_from(ConferenceMeeting).where(mine))
+    return await session.get_one(ConferenceParty, party_id) if lines and count == len(lines) else None
+
+
+async def keep(session: AsyncSession, reader: Reader, file: DayFile, at: datetime, zone: ZoneInfo) -> tuple[int, Count]:
+    """Take a day from its file, if all who are in it, now and before, are the reader's to write to. Returns its id, and what has
+    changed. Raises NotOfYours."""
+    named = select(col(ConferenceDay.id)).where(col(ConferenceDay.name) == file.name)
+    if before := await session.scalar(named):
+        await check_all_theirs(session, reader, before)
+    count = await keeping.keep(session, file, at, zone)
+    day_id = await session.scalar(named) or 0
+    await check_all_theirs(session, reader, day_id)
+    return day_id, count
 
 
 async def check_all_theirs(session: AsyncSession, reader: Reader, day_id: int) -> None:

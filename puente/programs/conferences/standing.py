@@ -49,6 +49,7 @@ class Silent:
     guardians: str
     language: str
     why: str
+    party_id: int
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ async def standing(session: AsyncSession, name: str) -> Standing:
             for row in (found.whole, found.languages.setdefault(language, Row())):
                 _count(row, where, invited=party.invited_at is not None)
             if where in ("unanswered", "unreached", "waiting"):
-                found.silent.append(Silent(", ".join(names.get(party.id or 0, [])), language, where))
+                found.silent.append(Silent(", ".join(names.get(party.id or 0, [])), language, where, party.id or 0))
     found.silent.sort(key=lambda one: (one.why, one.language, one.guardians))
     return found
 

@@ -9,7 +9,11 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from puente.models import EventInterest, HubError
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from puente.models import Event, EventInterest, HubError, Person
 from puente.programs.events import files, lots
 from puente.programs.events.drawing import PLACE, WAITLIST, outcome
 from puente.programs.events.keeping import SEPARATOR, Opened
@@ -66,6 +70,16 @@ def written(export: Export, names: Mapping[int, Sequence[str]] | None = None) ->
         who = list(names.get(one.applicant.number, ("", ""))) if names is not None else []
         writer.writerow(map(safe_cell, [*who, *_cells(one), *_groups(one.applicant, export.rule)]))
     return table.getvalue()
+
+
+async def names(session: AsyncSession, event: Event) -> dict[int, tuple[str, str]]:
+    """Whose each number is, by id and name, for the office alone."""
+    rows = await session.execute(
+        select(col(EventInterest.number), col(Person.external_id), col(Person.name))
+        .join(Person, col(Person.id) == col(EventInterest.person_id))
+        .where(col(EventInterest.event_id) == event.id)
+    )
+    return {number: (external_id or "", name) for number, external_id, name in rows}
 
 
 def read(text: str) -> Export:

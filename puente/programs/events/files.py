@@ -7,7 +7,7 @@ documents.py reads the file, and names a mistake by its place: `sessions[1].end`
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
@@ -184,6 +184,17 @@ def rule_of(event: EventFile) -> Rule:
     )  # fmt: skip
     selection = event.selection
     return Rule(cap, tuple(selection.by), shares, selection.one_per_household, selection.priority)
+
+
+def answered(event: EventFile, given: Mapping[str, Any]) -> dict[str, str | bool | None]:
+    """What somebody answered, by the id of the question; a choice as the organiser has written it."""
+    found = {}
+    for asked in event.questions:
+        answer = given.get(asked.id)
+        if asked.kind == "choice" and answer is not None:
+            answer = event.said(asked.options[answer])[event.language]
+        found[asked.id] = answer
+    return found
 
 
 def lacking(event: EventFile) -> dict[str, list[str]]:

@@ -129,6 +129,21 @@ async def count(session: AsyncSession, event: Event, *states: InterestState) -> 
     return await session.scalar(select(func.count()).select_from(EventInterest).where(*theirs)) or 0
 
 
+async def people(
+    session: AsyncSession, event: Event, after: int, most: int, *states: InterestState
+) -> list[tuple[EventInterest, Person]]:  # fmt: skip
+    """Some of those who were asked, by their number."""
+    query = (
+        select(EventInterest, Person)
+        .join(Person, col(Person.id) == col(EventInterest.person_id))
+        .where(col(EventInterest.event_id) == event.id, col(EventInterest.number) > after)
+        .order_by(col(EventInterest.number))
+        .limit(most)
+    )
+    rows = await session.execute(query.where(col(EventInterest.state).in_(states)) if states else query)
+    return [(interest, person) for interest, person in rows]
+
+
 async def interest_of(session: AsyncSession, event: Event, external_id: str) -> EventInterest:
     """By the person's id in the roster."""
     found = await session.scalar(

@@ -22,6 +22,7 @@ from puente.messaging.composing import Draft
 from puente.messaging.policy import POLICIES
 from puente.messaging.school import School
 from puente.messaging.senders import Pace
+from puente.messaging.wording import Says
 from puente.models import (
     GroupStaff,
     HubError,
@@ -196,6 +197,15 @@ async def drafts(
         )
         for message, student in rows
     ]  # fmt: skip
+
+
+def filled(message: Message, child: str, teacher: str, school: School, says: Says) -> str:
+    """A draft with its values in it, where they are known by now."""
+    try:
+        names = {"child": child, "teacher": teacher}
+        return wording.filled(message.text, message.fields, names, school, message.language, says)
+    except HubError:
+        return message.text
 
 
 def waiting(seen: ColumnElement[bool]) -> Select:

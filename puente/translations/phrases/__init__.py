@@ -9,6 +9,8 @@ A sentence that counts something has the plural forms of its language, and is as
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from gettext import c2py
 from pathlib import Path
 
@@ -34,79 +36,106 @@ def is_spoken(language: str) -> bool:
     return languages.nearest(language, SPOKEN) is not None
 
 
+@dataclass(frozen=True)
+class _Catalogue:
+    """What one language says. `counted` has every form of a sentence, by each of its English ones, and `form_of` says which it is
+    for a number; `exact` and `folded` lead from how a family may write a sentence to its English."""
+
+    said: dict[str, str]
+    counted: dict[str, tuple[str, ...]]
+    form_of: Callable[[int], int]
+    drafts: frozenset[str]
+    exact: dict[str, str]
+    folded: dict[str, str]
+
+
 class Phrases:
-    """The catalogues, read once."""
+    """The catalogues of a folder, each read once, when its language is first wanted."""
 
     def __init__(self, folder: Path = HERE) -> None:
-        self._said: dict[str, dict[str, str]] = {}
-        self._counted: dict[str, dict[str, tuple[str, ...]]] = {}
-        self._form_of: dict[str, Callable[[int], int]] = {"en": lambda number: int(number != 1)}
-        self._drafts: set[tuple[str, str]] = set()
-        self._also: dict[str, list[tuple[str, str]]] = {}
-        template = list(_written(_read(folder / "puente.pot"), template=True))
-        self._said["en"] = {message.id: message.id for message in template if isinstance(message.id, str)}
-        self._counted["en"] = {name: message.id for message in template if isinstance(message.id, tuple) for name in message.id}
-        for file in sorted(folder.glob("*.po")):
-            self._add(file.stem, _read(file))
-        self._heard = {language: _by_sound([*said.items(), *self._also.get(language, [])]) for language, said in self._said.items()}
+        self._files = {"en": folder / "puente.pot", **{file.stem: file for file in sorted(folder.glob("*.po"))}}
+        self._read: dict[str, _Catalogue] = {}
 
     def say(self, english: str, language: str, number: int | None = None) -> str | None:
         """The phrase in a language or its nearest parent, with its fields still open; None where nobody has written it.
 
         A phrase that counts is given in either of its English forms, and said only where its `number` is known.
         """
-        said = self._catalogue(language)
-        if said is None:
+        catalogue = self._catalogue(language)
+        if catalogue is None:
             return None
-        forms = self._counted[said].get(english)
+        forms = catalogue.counted.get(english)
         if forms is None or number is None:
-            return self._said[said].get(english)
-        return forms[self._form_of[said](abs(number))]
+            return catalogue.said.get(english)
+        return forms[catalogue.form_of(abs(number))]
 
     def english(self, sentence: str, language: str) -> str | None:
         """The English phrase that a family wrote in its own language, forgiving case, marks around it and forgotten accents.
 
         Only whole sentences without fields are known this way. A written question is never heard as a statement.
         """
-        said = self._catalogue(language)
-        if said is None:
+        catalogue = self._catalogue(language)
+        if catalogue is None:
             return None
-        exact, folded = self._heard[said]
-        english = exact.get(_sound(sentence)) or folded.get(_fold(sentence))
-        if english and _asks(sentence) and not _asks(self._said[said][english]):
+        english = catalogue.exact.get(_sound(sentence)) or catalogue.folded.get(_fold(sentence))
+        if english and _asks(sentence) and not _asks(catalogue.said[english]):
             return None
         return english
 
     def languages(self) -> list[str]:
         """The languages that have a catalogue, English among them."""
-        return sorted(self._said)
+        return sorted(self._files)
 
     def is_draft(self, english: str, language: str) -> bool:
         """Whether no speaker of the language has approved this phrase yet."""
-        return (self._catalogue(language) or "", english) in self._drafts
+        catalogue = self._catalogue(language)
+        return catalogue is not None and english in catalogue.drafts
 
     def phrases(self) -> list[str]:
         """All phrases, in English; of one that counts, its form for one."""
-        return [*self._said["en"], *dict.fromkeys(forms[0] for forms in self._counted["en"].values())]
+        english = self._catalogue("en")
+        assert english
+        return [*english.said, *dict.fromkeys(forms[0] for forms in english.counted.values())]
 
-    def _add(self, language: str, catalogue: Catalog) -> None:
-        said = self._said[language] = {}
-        counted = self._counted[language] = {}
-        self._form_of[language] = c2py(catalogue.plural_expr)
-        for message in _written(catalogue):
-            english, forms = (_ids(message)[0], _forms(message))
-            if isinstance(message.id, str):
-                said[english] = forms[0]
-            elif len(forms) == catalogue.num_plurals:
-                counted.update(dict.fromkeys(_ids(message), forms))
-            notes = [comment.strip() for comment in message.user_comments]
-            if any(note.casefold().startswith("draft") for note in notes):
-                self._drafts.update((language, name) for name in _ids(message))
-            also = [form for note in notes if note.startswith(ALSO) for form in note.removeprefix(ALSO).split("|")]
-            self._also.setdefault(language, []).extend((english, form.strip()) for form in also)
+    def _catalogue(self, language: str) -> _Catalogue | None:
+        tag = languages.nearest(language, self._files)
+        if tag is None:
+            return None
+        if tag not in self._read:
+            self._read[tag] = _english(self._files[tag]) if tag == "en" else _said(self._files[tag])
+        return self._read[tag]
 
-    def _catalogue(self, language: str) -> str | None:
-        return languages.nearest(language, self._said)
+
+@cache
+def open_phrases() -> Phrases:
+    """The hub's own sentences to families."""
+    return Phrases()
+
+
+def _english(file: Path) -> _Catalogue:
+    template = list(_written(_read(file), template=True))
+    said = {message.id: message.id for message in template if isinstance(message.id, str)}
+    counted = {name: message.id for message in template if isinstance(message.id, tuple) for name in message.id}
+    return _Catalogue(said, counted, lambda number: int(number != 1), frozenset(), *_by_sound(list(said.items())))
+
+
+def _said(file: Path) -> _Catalogue:
+    catalogue, said, counted, drafts = _read(file), {}, {}, set()
+    heard: list[tuple[str, str]] = []
+    for message in _written(catalogue):
+        english, forms = _ids(message)[0], _forms(message)
+        if isinstance(message.id, str):
+            said[english] = forms[0]
+        elif len(forms) == catalogue.num_plurals:
+            counted.update(dict.fromkeys(_ids(message), forms))
+        notes = [comment.strip() for comment in message.user_comments]
+        if any(note.casefold().startswith("draft") for note in notes):
+            drafts.update(_ids(message))
+        also = [form for note in notes if note.startswith(ALSO) for form in note.removeprefix(ALSO).split("|")]
+        heard.extend((english, form.strip()) for form in also)
+    return _Catalogue(
+        said, counted, c2py(catalogue.plural_expr), frozenset(drafts), *_by_sound([*said.items(), *heard])
+    )  # fmt: skip
 
 
 def _read(file: Path) -> Catalog:

@@ -1,7 +1,9 @@
 """The API: the verbs of the pages over HTTP, for a district's own programs. docs/api.md says how to begin.
 
 gate.py  a token, its roles, how often · problems.py  what goes wrong · shapes.py  what several routes share
-writing · messages · reviews · threads · tasks · people · school · programs · subscriptions: the routes
+once.py  what must happen once · files.py  files in and out
+writing · messages · reviews · threads · tasks · people · school · subscriptions: the routes
+conferences · packing · meetings · events · progress · attendance · columns: those of the programs
 """
 
 from typing import Any
@@ -13,12 +15,21 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from puente.models import HubError
+from puente.programs.conferences.day import DayFile
+from puente.programs.documents import Part
+from puente.programs.events.files import EventFile
 from puente.web.api import (
+    attendance,
+    columns,
+    conferences,
     docs,
+    events,
+    meetings,
     messages,
+    packing,
     people,
     problems,
-    programs,
+    progress,
     reviews,
     school,
     subscriptions,
@@ -51,12 +62,18 @@ def open_api(desk: Desk) -> FastAPI:
         threads.threads_routes,
         tasks.tasks_routes,
         school.school_routes,
-        programs.programs_routes,
+        conferences.conferences_routes,
+        packing.packing_routes,
+        meetings.meetings_routes,
+        events.events_routes,
+        progress.progress_routes,
+        attendance.attendance_routes,
+        columns.columns_routes,
         subscriptions.subscriptions_routes,
     ):
         api.include_router(routes())
     api.include_router(docs.docs_routes(lambda: description(api)))
-    api.add_middleware(Door, desk=desk)
+    api.add_middleware(Door)
     api.add_exception_handler(HubError, problems.say)
     api.add_exception_handler(RequestValidationError, problems.unusable)
     api.add_exception_handler(HTTPException, problems.no_answer)
@@ -68,6 +85,13 @@ def description(api: FastAPI) -> dict[str, Any]:
     if not api.openapi_schema:
         made = get_openapi(title=api.title, version=VERSION, description=ABOUT, routes=api.routes, servers=[{"url": "/api"}])
         _, problem = models_json_schema([(problems.Problem, "serialization")], ref_template="#/components/schemas/{model}")
-        made["components"]["schemas"].update(problem["$defs"])
+        made["components"]["schemas"].update({**problem["$defs"], **_document(DayFile), **_document(EventFile)})
         api.openapi_schema = made
     return api.openapi_schema
+
+
+def _document(model: type[Part]) -> dict[str, Any]:
+    """The schema of a document that schools write, with those of its parts under names of their own."""
+    made = model.model_json_schema(ref_template=f"#/components/schemas/{model.__name__}.{{model}}")
+    parts = made.pop("$defs", {})
+    return {model.__name__: made, **{f"{model.__name__}.{name}": part for name, part in parts.items()}}

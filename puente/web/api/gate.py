@@ -16,6 +16,8 @@ from puente.messaging import access, tokens
 from puente.messaging.access import Reader
 from puente.models import Account, ApiToken, Person, Role
 from puente.models.database import Sessions
+from puente.programs.conferences import day as days
+from puente.programs.events import exchange
 from puente.web.api import problems
 from puente.web.api.problems import NotAllowed, NoToken, ReadOnly, TooOften
 from puente.web.staff.desk import Desk
@@ -23,9 +25,14 @@ from puente.web.staff.frame import ANYONE, OFFICE
 
 OPEN = ("/docs", "/docs/", "/openapi.json")
 LONGEST_BODY = 1 << 20
-# A roster is a file.
-LONGEST_ROSTER = (64 << 20) + LONGEST_BODY
-ROSTER = "/v1/roster"
+# What schools keep in files may be larger.
+LARGER = {
+    "/v1/roster": 64 << 20,
+    "/v1/conferences": days.LARGEST_FILE,
+    "/v1/events/verify": exchange.LARGEST_FILE,
+    "/v1/progress/marks": 64 << 20,
+    "/v1/attendance": 64 << 20,
+}
 
 BEARER = HTTPBearer(
     auto_error=False,
@@ -44,27 +51,21 @@ class Asker:
 class Door:
     """Lets nobody in without a token, and nothing in that is too large."""
 
-    def __init__(self, app: ASGIApp, desk: Desk) -> None:
-        self._app, self._desk = app, desk
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "").removeprefix(scope.get("root_path", ""))
         if scope["type"] != "http" or path in OPEN:
             return await self._app(scope, receive, send)
-        used = await self._used(Request(scope))
+        desk: Desk = scope["app"].state.desk
+        used = await _used(Request(scope), desk)
         if used is None:
             return await problems.of(NoToken(), {"WWW-Authenticate": "Bearer"})(scope, receive, send)
         if used.wait:
             return await problems.of(TooOften(), {"Retry-After": str(used.wait)})(scope, receive, send)
-        scope.setdefault("state", {})["asker"] = await _asker(self._desk.sessions, used.token)
-        return await self._app(scope, _limited(receive, LONGEST_ROSTER if path == ROSTER else LONGEST_BODY), send)
-
-    async def _used(self, request: Request) -> tokens.Used | None:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.startswith(tokens.BEGINS):
-            return None
-        async with self._desk.sessions.begin() as session:
-            return await tokens.use(session, token.strip(), self._desk.now())
+        scope.setdefault("state", {})["asker"] = await _asker(desk.sessions, used.token)
+        return await self._app(scope, _limited(receive, LARGER.get(path, 0) + LONGEST_BODY), send)
 
 
 def needs(*roles: Role, writes: bool = False) -> Callable[..., Awaitable[Reader]]:
@@ -95,12 +96,21 @@ OfficeWrites = Annotated[Reader, Depends(needs(*OFFICE, writes=True))]
 Reviewer = Annotated[Reader, Depends(needs(*REVIEWERS))]
 ReviewerWrites = Annotated[Reader, Depends(needs(*REVIEWERS, writes=True))]
 Day = Annotated[Reader, Depends(needs(Role.teacher, Role.interpreter, *OFFICE))]
+DayWrites = Annotated[Reader, Depends(needs(Role.teacher, Role.interpreter, *OFFICE, writes=True))]
 
 
 def check_all(reader: Reader) -> None:
     """For whoever is the office of all the schools that the hub serves. Raises NotAllowed."""
     if not reader.sees_all:
         raise NotAllowed("This is for the office of all schools that this hub serves.")
+
+
+async def _used(request: Request, desk: Desk) -> tokens.Used | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.startswith(tokens.BEGINS):
+        return None
+    async with desk.sessions.begin() as session:
+        return await tokens.use(session, token.strip(), desk.now())
 
 
 async def _asker(sessions: Sessions, token: ApiToken) -> Asker:

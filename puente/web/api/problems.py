@@ -12,10 +12,18 @@ from starlette.exceptions import HTTPException
 
 from puente.messaging import access, composing, inbox, planning, scheduling, tasks, tokens
 from puente.models import HubError
+from puente.programs import columns
+from puente.programs.conferences import helping, inviting
 from puente.programs.conferences.keeping import NoSuchDay
-from puente.programs.events.keeping import NoSuchEvent
+from puente.programs.conferences.seeing import NotOfYours
+from puente.programs.documents import WrongFile
+from puente.programs.events import drawing, opening
+from puente.programs.events.keeping import FixedByNow, NoSuchEvent
+from puente.programs.progress import drafts
 
 KIND = "application/problem+json"
+MOST_WRONG = 50  # that are named at once
+UNUSABLE_FILE = "This file cannot be used. Nothing was changed."
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -70,6 +78,7 @@ STATUSES: dict[type[HubError], int] = {
     NotAllowed: 403,
     access.NotYours: 403,
     access.OnlyTheOffice: 403,
+    NotOfYours: 403,
     NotThere: 404,
     NoSuchDay: 404,
     NoSuchEvent: 404,
@@ -84,6 +93,15 @@ STATUSES: dict[type[HubError], int] = {
     inbox.CannotBeReached: 409,
     tokens.TooMany: 409,
     NotNow: 409,
+    helping.NoLongerFree: 409,
+    helping.NothingToDo: 409,
+    inviting.DayIsOver: 409,
+    drawing.DrawnBefore: 409,
+    drawing.StillOpen: 409,
+    opening.TooLateToOpen: 409,
+    FixedByNow: 409,
+    columns.Changed: 409,
+    drafts.NoSuchDraft: 404,
     Reused: 422,
     TooOften: 429,
 }
@@ -114,7 +132,9 @@ def answer(status: int, detail: str, errors: Sequence[Wrong] = (), headers: Mapp
 
 
 def of(error: HubError, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """A HubError: its sentence, with the status of its kind."""
+    """A HubError: its sentence, with the status of its kind. Of a file, each mistake by its place."""
+    if isinstance(error, WrongFile):
+        return answer(422, UNUSABLE_FILE, [_mistake(one) for one in error.problems[:MOST_WRONG]])
     status = next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 400)
     return answer(status, " ".join((str(error) or type(error).__doc__ or "").split()), headers=headers)
 
@@ -127,8 +147,14 @@ async def say(_request: Request, error: Exception) -> JSONResponse:
 async def unusable(_request: Request, error: Exception) -> JSONResponse:
     """Places and reasons. What was sent may be a family's, so it is left out."""
     assert isinstance(error, RequestValidationError)
-    wrong = [Wrong(where=_place(one["loc"]), what=str(one["msg"])) for one in error.errors()[:50]]
+    wrong = [Wrong(where=_place(one["loc"]), what=str(one["msg"])) for one in error.errors()[:MOST_WRONG]]
     return answer(422, "Something in this request cannot be used.", wrong)
+
+
+def _mistake(problem: str) -> Wrong:
+    """What is wrong in a document, which names it by its place: `sessions[1].end: it has to be later than the start.`"""
+    place, colon, sentence = problem.partition(": ")
+    return Wrong(where=place, what=sentence) if colon and " " not in place else Wrong(where="body", what=problem)
 
 
 def _place(path: Sequence[int | str]) -> str:

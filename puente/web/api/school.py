@@ -1,17 +1,14 @@
 """The school's own things: its roster, its reach, its calendar, what goes out again and again, and its words as files."""
 
 import asyncio
-import shutil
-import tempfile
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
 
 from puente.messaging import calendar, fairness, following, roster, scheduling
 from puente.messaging.access import Reader
@@ -19,33 +16,14 @@ from puente.messaging.fairness import Counts
 from puente.models import Closed, DayOff, HubError, Kind, Schedule
 from puente.translations import exchange, glossary, languages, memory
 from puente.translations.fields import names
+from puente.web.api import files
 from puente.web.api.gate import Anyone, Office, OfficeWrites, Reviewer, Staff, StaffWrites, check_all
-from puente.web.api.problems import HEADERS, NotAllowed, NotThere
-from puente.web.api.shapes import CRITICAL, Given, Id, Sentences, Shown, Tag, When, Word
+from puente.web.api.problems import NotAllowed, NotThere
+from puente.web.api.shapes import CRITICAL, MOST_NAMED, CountOut, Given, Id, Noted, Sentences, Shown, Tag, When, Word
 from puente.web.api.writing import MessageIn, To, draft_of
 from puente.web.staff.desk import Desk
 
 SOURCE = "en"
-MOST_NAMED = 200  # of what could not be taken from a file
-FILES = {"csv": "text/csv; charset=utf-8", "tbx": "application/xml", "tmx": "application/x-tmx+xml"}
-FILE_FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary", "description": "A CSV, or a zip of them."}},
-                }
-            }
-        },
-    }
-}
-
-
-class NoFile(HubError):
-    """Send the roster as the file of a form: file, a CSV or a zip of CSV files."""
 
 
 class NotAgain(HubError):
@@ -58,18 +36,6 @@ class OneDate(HubError):
 
 class OneRule(HubError):
     """Give days of the week, or a day of the month, and not both; for every day give neither."""
-
-
-class CountOut(Shown):
-    added: int
-    changed: int
-    unchanged: int
-
-
-class Noted(Shown):
-    file: str
-    line: int
-    reason: str
 
 
 class RosterOut(Shown):
@@ -158,12 +124,12 @@ class ScheduleOut(Shown):
 def school_routes() -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["School"])
 
-    # The form is read by hand, after the gate: no file of a stranger's is even taken in.
-    @router.post("/roster", openapi_extra=FILE_FORM)
+    @router.post("/roster", openapi_extra=files.FORM)
     async def import_roster(request: Request, reader: OfficeWrites, dry_run: bool = False) -> RosterOut:
         """Import a roster of families or of staff, or a OneRoster set. Safe to repeat; with `dry_run` nothing is changed."""
         check_all(reader)
-        return await _import(request.app.state.desk, (await request.form()).get("file"), dry=dry_run)
+        async with files.sent(request, "roster") as file:
+            return await _import(request.app.state.desk, file, dry=dry_run)
 
     @router.get("/reach")
     async def read_reach(request: Request, reader: Office) -> ReachOut:
@@ -224,7 +190,7 @@ def school_routes() -> APIRouter:
             await _theirs(session, reader, schedule_id)
             return _schedule(await scheduling.stop(session, schedule_id))
 
-    @router.get("/glossary.{kind}", response_class=Response, responses=_file("csv", "tbx"))
+    @router.get("/glossary.{kind}", response_class=Response, responses=files.answers("csv", "tbx"))
     async def export_glossary(
         request: Request, reader: Reviewer, kind: Literal["csv", "tbx"], to: Annotated[Tag, Query()]
     ) -> Response:
@@ -232,9 +198,9 @@ def school_routes() -> APIRouter:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             rows = await glossary.everything(session, SOURCE, languages.canonical(to) or to)
-        return _attached(await run_in_threadpool(exchange.write_glossary, rows, kind), kind, "glossary")
+        return files.attached(await run_in_threadpool(exchange.write_glossary, rows, kind), kind, "glossary")
 
-    @router.get("/memory.tmx", response_class=Response, responses=_file("tmx"))
+    @router.get("/memory.tmx", response_class=Response, responses=files.answers("tmx"))
     async def export_memory(request: Request, reader: Reviewer, to: Annotated[Tag | None, Query()] = None) -> Response:
         """Every sentence that people have translated, as translators' tools read them."""
         desk: Desk = request.app.state.desk
@@ -242,21 +208,14 @@ def school_routes() -> APIRouter:
             raise NotAllowed("The memory holds what all schools of this hub have written.")
         async with desk.sessions() as session:
             rows = await memory.by_people(session, None, languages.canonical(to) or to if to else None)
-        return _attached(await run_in_threadpool(exchange.write_memory, rows), "tmx", "memory")
+        return files.attached(await run_in_threadpool(exchange.write_memory, rows), "tmx", "memory")
 
     return router
 
 
-async def _import(desk: Desk, upload: Any, *, dry: bool) -> RosterOut:
-    if not isinstance(upload, UploadFile) or not upload.size:
-        raise NoFile(NoFile.__doc__)
+async def _import(desk: Desk, file: Path, *, dry: bool) -> RosterOut:
     on = desk.now().astimezone(desk.school.timezone).date()
-    with tempfile.TemporaryDirectory(prefix="puente-roster-") as folder:
-        # Only what is in it says what it is, and the name that it was sent with stays outside.
-        file = Path(folder) / "roster"
-        with file.open("wb") as kept:
-            await asyncio.to_thread(shutil.copyfileobj, upload.file, kept)
-        found = await asyncio.to_thread(roster.read, file, desk.school.region, on)
+    found = await asyncio.to_thread(roster.read, file, desk.school.region, on)
     async with desk.sessions() as session:
         changes = await roster.enrol(session, found, desk.now())
         await (session.rollback() if dry else session.commit())
@@ -301,13 +260,3 @@ def _share(name: str, counts: Counts) -> Share:
 
 def _day(one: DayOff) -> ClosedOut:
     return ClosedOut.model_validate(one)
-
-
-def _file(*kinds: str) -> dict[int | str, dict[str, Any]]:
-    content = {FILES[kind].partition(";")[0]: {"schema": {"type": "string"}} for kind in kinds}
-    return {200: {"description": "The file.", "content": content}}
-
-
-def _attached(content: bytes, kind: str, name: str) -> Response:
-    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}.{kind}"'}
-    return Response(content, media_type=FILES[kind], headers=headers)

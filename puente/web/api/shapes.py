@@ -15,6 +15,8 @@ from puente.web.staff.times import FARTHEST, TooFar
 
 Item = TypeVar("Item")
 
+# Of the rows that could not be taken from a file.
+MOST_NAMED = 200
 # What no database holds.
 NO_NUL = r"^[^\x00]*$"
 # What people write to families; the rest is written by programs and by the hub itself.
@@ -68,6 +70,20 @@ class Shown(BaseModel):
     """What goes out."""
 
     model_config = ConfigDict(from_attributes=True)
+
+
+class CountOut(Shown):
+    added: int
+    changed: int
+    unchanged: int
+
+
+class Noted(Shown):
+    """A row of a file that was not taken, or that is worth looking at."""
+
+    file: str
+    line: int
+    reason: str
 
 
 class Page(Shown, Generic[Item]):

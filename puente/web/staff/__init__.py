@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
+from puente.messaging.access import Reader
 from puente.models import HubError
 from puente.web.staff import (
     account,
@@ -85,16 +86,21 @@ async def _say(request: Request, error: Exception) -> HTMLResponse:
     """What a page cannot go on with, in words."""
     assert isinstance(error, HubError)
     status = {NotAllowed: 403, NotOurForm: 403, NotThere: 404}.get(type(error), 400)
-    return frame.page(request, None, "stopped.html", status=status, sentence=frame.sentence(error))
+    return frame.page(request, _reader(request), "stopped.html", status=status, sentence=frame.sentence(error))
 
 
 async def _unusable(request: Request, error: Exception) -> HTMLResponse:
     assert isinstance(error, RequestValidationError)
     if any(wrong["loc"][0] == "path" for wrong in error.errors()):
-        return frame.page(request, None, "stopped.html", status=404, sentence=NOTHING_HERE)
-    return frame.page(request, None, "stopped.html", status=422, sentence=UNUSABLE)
+        return frame.page(request, _reader(request), "stopped.html", status=404, sentence=NOTHING_HERE)
+    return frame.page(request, _reader(request), "stopped.html", status=422, sentence=UNUSABLE)
 
 
 async def _no_page(request: Request, error: Exception) -> HTMLResponse:
     assert isinstance(error, HTTPException)
-    return frame.page(request, None, "stopped.html", status=error.status_code, sentence=NOTHING_HERE)
+    return frame.page(request, _reader(request), "stopped.html", status=error.status_code, sentence=NOTHING_HERE)
+
+
+def _reader(request: Request) -> Reader | None:
+    """Who reads what went wrong, in their language and beside their menu; nobody where no gate has looked who it is."""
+    return getattr(request.state, "reader", None)

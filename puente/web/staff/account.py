@@ -76,7 +76,18 @@ def account_routes() -> APIRouter:
                 token = await accounts.make_link(session, account, desk.now(), accounts.FIRST_LINK_VALID_FOR)
         except HubError as wrong:
             return await _users(request, reader, error=frame.sentence(wrong), status=400)
-        return await _users(request, reader, link=f"{desk.address or ''}/sign-in/{token}")
+        return await _users(request, reader, link=f"{desk.address or ''}/sign-in/{token}", link_of=account.person_id)
+
+    @router.post("/users/{account_id}/link")
+    async def link_again(request: Request, reader: Admin, account_id: Id) -> HTMLResponse:
+        """For whoever lost the first link, or the password, where no e-mail goes out from here."""
+        desk: Desk = request.app.state.desk
+        async with desk.sessions.begin() as session:
+            account = await session.get(Account, account_id)
+            if account is None or account.ended_at:
+                raise NotThere(NotThere.__doc__)
+            token = await accounts.make_link(session, account, desk.now(), accounts.FIRST_LINK_VALID_FOR)
+        return await _users(request, reader, link=f"{desk.address or ''}/sign-in/{token}", link_of=account.person_id)
 
     @router.post("/users/{account_id}/end")
     async def end_user(request: Request, reader: Admin, account_id: Id) -> Response:
@@ -102,7 +113,9 @@ async def _account(request: Request, reader: Reader, error: str = "") -> HTMLRes
     )  # fmt: skip
 
 
-async def _users(request: Request, reader: Reader, *, link: str = "", error: str = "", status: int = 200) -> HTMLResponse:
+async def _users(
+    request: Request, reader: Reader, *, link: str = "", link_of: int = 0, error: str = "", status: int = 200
+) -> HTMLResponse:
     desk: Desk = request.app.state.desk
     async with desk.sessions() as session:
         rows = (
@@ -124,4 +137,5 @@ async def _users(request: Request, reader: Reader, *, link: str = "", error: str
         schools = (await session.scalars(named)).all()
     return frame.page(
         request, reader, "users.html", status=status, error=error, accounts=rows, without=without, schools=schools, link=link,
+        named=next((person.name for _account, person in rows if person.id == link_of), ""),
     )  # fmt: skip

@@ -29,7 +29,7 @@ from puente.programs.attendance.log import BY_HAND, NOBODY, WAITS, Line
 from puente.programs.attendance.reading import Register
 from puente.programs.attendance.rules import Rules
 from puente.programs.attendance.taking import Taken
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from puente.web.staff import frame, messages, roster, times
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
@@ -296,7 +296,7 @@ async def _notice(
         async with desk.sessions() as session:
             student = await _seen(session, reader, student_id)
             found = await letters(session, student.external_id, _today(desk), _rules(desk), desk.school, meeting)
-        pdf = await asyncio.to_thread(notices.make_notices, found, Phrases(), desk.now(), "letter")
+        pdf = await asyncio.to_thread(notices.make_notices, found, open_phrases(), desk.now(), "letter")
     except NotThere:
         raise
     except HubError as wrong:
@@ -320,7 +320,7 @@ async def _letters(request: Request, reader: Reader) -> Response:
                     continue
     if not found:
         return await _overview(request, reader, error=NO_LETTERS)
-    pdf = await asyncio.to_thread(notices.make_notices, found, Phrases(), desk.now(), "letter")
+    pdf = await asyncio.to_thread(notices.make_notices, found, open_phrases(), desk.now(), "letter")
     return frame.attachment(pdf, "application/pdf", "letters.pdf")
 
 

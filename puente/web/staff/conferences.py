@@ -7,18 +7,18 @@ programs/conferences/seeing.py says who sees what: the office its school, a teac
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from itertools import groupby
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, Response
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.datastructures import UploadFile
 
-from puente.messaging import finding
+from puente.messaging import access, finding
 from puente.messaging.access import Reader
 from puente.models import ConferenceDay, ConferenceMeeting, ConferenceParty, HubError, MeetingState, MeetingStep, Person, Role
 from puente.programs import documents
@@ -26,22 +26,19 @@ from puente.programs.conferences import (
     afterwards,
     booking,
     calendars,
-    confirming,
+    helping,
     inviting,
-    keeping,
     moving,
     needing,
     offering,
     parties,
     proposing,
-    saying,
     schedule,
     seeing,
     standing,
 )
 from puente.programs.conferences import day as days
-from puente.programs.conferences.offering import Offer, Seat
-from puente.programs.conferences.saying import Line as Sentence
+from puente.programs.conferences.offering import Offer
 from puente.programs.conferences.schedule import Line, Piece, Sheet
 from puente.programs.conferences.seeing import NotTheWholeDay, View, key_of
 from puente.web.staff import frame
@@ -59,9 +56,6 @@ LIMITS = (30, 60, 120, 300)
 Conferring = Annotated[Reader, Depends(needs(*OFFICE, Role.teacher, Role.interpreter))]
 Text = Annotated[str, Form(max_length=400)]
 LongText = Annotated[str, Form(max_length=2000)]
-
-# Packings under way: the loop itself holds its tasks only weakly.
-PACKING: set[asyncio.Task[None]] = set()
 
 STATES = {
     MeetingState.open: (_("No time yet"), "wait"),
@@ -162,14 +156,6 @@ frame.may_say(
 
 class NoFile(HubError):
     """Choose a file first."""
-
-
-class NoLongerFree(HubError):
-    """That time is not free any more. Please choose another one."""
-
-
-class NothingToDo(HubError):
-    """There is nothing here that this could be done to. Please open the page again."""
 
 
 def conferences_routes() -> APIRouter:
@@ -296,9 +282,7 @@ def _add_work(router: APIRouter) -> None:
             begun = await proposing.start(session, day_id, seconds if seconds in LIMITS else 60, desk.now())
         if begun is None:
             return frame.redirect(f"/conferences/{day_id}", said="conference_packing_already")
-        task = asyncio.create_task(proposing.run(desk.sessions, day_id, begun, desk.school.timezone, desk.now))
-        PACKING.add(task)
-        task.add_done_callback(PACKING.discard)
+        proposing.run_aside(desk.sessions, day_id, begun, desk.school.timezone, desk.now)
         return frame.redirect(f"/conferences/{day_id}", said="conference_packing")
 
     @router.get("/conferences/{day_id}/packing")
@@ -424,24 +408,18 @@ def _found(view: View, key: str) -> Sheet:
 
 
 def _lines_of(view: View, party_id: int) -> list[Line]:
-    """A family's conferences, as far as the reader has to do with them."""
-    lines = [line for line in view.schedule.lines if line.party_id == party_id and line.meeting_id in view.acts]
-    if not lines:
+    """A family's conferences, as far as the reader has to do with them. Raises NotThere."""
+    if not (lines := view.lines_of(party_id)):
         raise NotThere(NotThere.__doc__)
     return lines
 
 
 async def _bookable(session: AsyncSession, view: View, party_id: int) -> ConferenceParty:
-    """The family, for whoever has to do with all of its conferences: they are booked together."""
-    lines = _lines_of(view, party_id)
-    if await _count_meetings(session, party_id) != len(lines):
+    """The family, for whoever has to do with all of its conferences. Raises NotThere."""
+    party = await seeing.party_of(session, view, party_id)
+    if party is None:
         raise NotThere(NotThere.__doc__)
-    return await session.get_one(ConferenceParty, party_id)
-
-
-async def _count_meetings(session: AsyncSession, party_id: int) -> int:
-    mine = col(ConferenceMeeting.party_id) == party_id
-    return await session.scalar(select(func.count()).select_from(ConferenceMeeting).where(mine)) or 0
+    return party
 
 
 # The pages
@@ -454,7 +432,7 @@ def _page(
 
     def why(sentence: str) -> str:
         for known in WHY_NONE:
-            sentence = sentence.replace(known, str(words.t(known)))
+            sentence = sentence.replace(known, frame.plain(words.t(known)))
         return sentence
 
     return frame.page(
@@ -489,13 +467,8 @@ async def _import(desk: Desk, reader: Reader, given: object) -> int:
     if given.size > days.LARGEST_FILE:
         raise days.WrongDay(["The file is larger than any conference day."])
     file = await asyncio.to_thread(days.parse, await given.read())
-    named = select(col(ConferenceDay.id)).where(col(ConferenceDay.name) == file.name)
     async with desk.sessions.begin() as session:
-        if before := await session.scalar(named):
-            await seeing.check_all_theirs(session, reader, before)
-        await keeping.keep(session, file, desk.now(), desk.school.timezone)
-        day_id = await session.scalar(named) or 0
-        await seeing.check_all_theirs(session, reader, day_id)
+        day_id, _count = await seeing.keep(session, reader, file, desk.now(), desk.school.timezone)
     return day_id
 
 
@@ -554,29 +527,24 @@ async def _family(
         steps = {row.id: row.next_step for row in rows}
         whole = len(steps) == len(lines)
         seat = await offering.seat(session, party, at, zone) if whole else None
-        unwritten = [member for member in await parties.members(session, party) if member.why_not] if whole else []
+        members = await parties.members(session, party) if whole else []
+        on_file = [one.person for one in members if one.person and await _opens(session, reader, one.person)]
         by = {change.by_id for line in lines for change in line.history}
         names = {person.id: person.name for person in await session.scalars(select(Person).where(col(Person.id).in_(by)))}
     over = seat is None or not seat.meetings or seat.board.ends_at <= at
-    free = [] if seat is None or over else _free(seat, at)
+    free = [] if seat is None or over else helping.open_times(seat, at)
     return _page(
         request, reader, "conference_family.html", view, error=error, party=party, lines=lines, seat=seat, over=over,
-        unwritten=unwritten,
+        unwritten=[member for member in members if member.why_not], on_file=on_file,
         steps_taken=STEPS, next_steps={**steps, **(typed or {})}, names=names, most=MOST_HISTORY, early=afterwards.EARLY, now=at,
-        days_free=list(_days(free[:MOST_TIMES])), value=_value, link=f"{desk.address or ''}/b/{party.token}",
+        days_free=list(_days(free[:MOST_TIMES])), value=helping.name_of, link=f"{desk.address or ''}/b/{party.token}",
         children={line.meeting_id: line.student.name for line in lines},
     )  # fmt: skip
 
 
-def _free(seat: Seat, at: datetime) -> list[Offer]:
-    """All times that the family could have, each once, by when they begin."""
-    offers = {_value(offer): offer for found in offering.free(seat, at) for offer in (offering.as_offer(seat, found),)}
-    return sorted(offers.values(), key=lambda offer: offer.starts_at)
-
-
-def _value(offer: Offer) -> str:
-    """What is sent of a time: which conference is when."""
-    return "-".join(f"{slot.meeting_id}.{slot.starts_at.astimezone(UTC):%Y%m%d%H%M}" for slot in offer.slots)
+async def _opens(session: AsyncSession, reader: Reader, person: Person) -> bool:
+    """Whether the reader may open the page about a guardian, with the numbers to call."""
+    return reader.has(*OFFICE, Role.teacher) and await access.sees_guardian(session, reader, person.id or 0)
 
 
 def _days(free: Iterable[Offer]) -> Iterator[tuple[date, list[Offer]]]:
@@ -632,14 +600,16 @@ async def _do(
     at, zone = desk.now(), desk.school.timezone
     match do:
         case "take":
-            return await _take(session, desk, party, time, by_id)
+            done = await helping.take(session, party, time, at, zone, by_id, desk.address)
+            return "conference_booked" if done.told or not done.new else "conference_booked_untold"
         case "give_back":
-            return await _give_back(session, desk, party, by_id)
+            done = await helping.give_back(session, party, at, zone, by_id, desk.address)
+            return "conference_given_back" if done.told else "conference_given_back_untold"
         case "decline":
-            await booking.decline(session, party, at, zone, by_id)
-            await confirming.finish_calls(session, party, at)
+            await helping.decline(session, party, at, zone, by_id)
             return "conference_declined"
-        case "confirm" if await confirming.confirm(session, party, at, zone, by_id):
+        case "confirm":
+            await helping.confirm(session, party, at, zone, by_id)
             return "conference_noted"
         case "interpreter" | "no_interpreter":
             fits = await booking.want_interpreter(session, party, do == "interpreter", at, zone, by_id)
@@ -647,39 +617,4 @@ async def _do(
         case "need":
             fits = await needing.need(session, party, needs, at, zone, by_id)
             return "conference_noted" if fits else "conference_needs"
-    raise NothingToDo(NothingToDo.__doc__)
-
-
-async def _take(session: AsyncSession, desk: Desk, party: ConferenceParty, time: str, by_id: int) -> str:
-    """Book a time, or move there, and tell all who come. Pressing twice is pressing once."""
-    at, zone = desk.now(), desk.school.timezone
-    seat = await offering.seat(session, party, at, zone)
-    has = {f"{row.id}.{row.starts_at:%Y%m%d%H%M}" for row in seat.booked if row.starts_at}
-    if time and has.issuperset(time.split("-")):
-        return "conference_booked"
-    offer = next((offer for offer in _free(seat, at) if _value(offer) == time), None)
-    if offer is None or not await booking.take(session, party, offer, at, zone, by_id):
-        raise NoLongerFree(NoLongerFree.__doc__)
-    await confirming.finish_calls(session, party, at)
-    await offering.tell(session, party, at, zone, public_url=desk.address)
-    return f"conference_booked{await _or_untold(session, party)}"
-
-
-async def _give_back(session: AsyncSession, desk: Desk, party: ConferenceParty, by_id: int) -> str:
-    """Free what a family has, and tell it, with other times to choose from."""
-    at, zone = desk.now(), desk.school.timezone
-    seat = await offering.seat(session, party, at, zone)
-    had = [(await offering.children(session, [row]), row.starts_at, row) for row in seat.booked]
-    if not had:
-        raise NothingToDo(NothingToDo.__doc__)
-    opening = [Sentence(saying.CANCELLED, {"child": child, **saying.when(start, zone)}) for child, start, _ in had if start]
-    opening.append(Sentence(saying.CHOOSE, {"child": await offering.children(session, [row for *_, row in had])}))
-    await booking.give_back(session, party, at, zone, by_id)
-    await confirming.finish_calls(session, party, at)
-    await offering.offer(session, party, at, zone, opening=opening, public_url=desk.address)
-    return f"conference_given_back{await _or_untold(session, party)}"
-
-
-async def _or_untold(session: AsyncSession, party: ConferenceParty) -> str:
-    """How the page's sentence differs where nobody of the family can be written to."""
-    return "" if parties.told(await parties.members(session, party)) else "_untold"
+    raise helping.NothingToDo(helping.NothingToDo.__doc__)

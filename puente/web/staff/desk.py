@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from puente.messaging.mail import Mailer
@@ -14,6 +15,12 @@ from puente.translations.phrases import Phrases
 from puente.translations.translator import Translator
 
 WORDS = Path(__file__).parent.parent / "words"
+
+
+@cache
+def page_words() -> Phrases:
+    """What the pages themselves say, read once."""
+    return Phrases(WORDS)
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Desk:
     mailer: Mailer | None = None
     rules: attendance.Rules | None = None
     levels_file: Path | None = None
-    words: Phrases = field(default_factory=lambda: Phrases(WORDS))
+    words: Phrases = field(default_factory=page_words)
     invite: Callable[[str], Awaitable[str]] | None = None
     post_to_private: bool = False
 

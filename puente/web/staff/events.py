@@ -17,15 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.datastructures import UploadFile
 
-from puente.messaging import access, audiences
 from puente.messaging.access import Reader
-from puente.models import LARGEST_ID, Event, EventAttendance, EventInterest, EventState, HubError, InterestState, Kind, Person
+from puente.models import LARGEST_ID, Event, EventAttendance, EventInterest, EventState, HubError, InterestState, Person
 from puente.programs import documents
-from puente.programs.events import attending, changing, drawing, exchange, files, keeping, opening
+from puente.programs.events import attending, changing, drawing, exchange, files, keeping, opening, seeing
 from puente.programs.events.answering import TAKES_PART
 from puente.programs.events.files import EventFile
 from puente.programs.events.keeping import IN_THE_DRAW, Opened
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from puente.web.staff import frame
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
@@ -279,7 +278,7 @@ def _add_certificates(router: APIRouter) -> None:
 
         desk: Desk = request.app.state.desk
         _opened, good, _odd = await _earned(request, reader, event_id)
-        made = await asyncio.to_thread(printing.make_certificates, good, Phrases(), desk.now())
+        made = await asyncio.to_thread(printing.make_certificates, good, open_phrases(), desk.now())
         return frame.attachment(made, "application/pdf", "certificates.pdf")
 
 
@@ -288,35 +287,17 @@ def _add_certificates(router: APIRouter) -> None:
 
 async def _seen(session: AsyncSession, reader: Reader, event_id: int) -> Opened:
     """An event whose families are all the reader's. Raises NotThere."""
-    row = await session.get(Event, event_id)
-    if row is not None:
-        opened = await keeping.of(session, event_id)
-        if await _is_theirs(session, reader, opened.file):
-            return opened
-    raise NotThere(NotThere.__doc__)
-
-
-async def _is_theirs(session: AsyncSession, reader: Reader, file: EventFile) -> bool:
-    try:
-        await access.check_writes(session, reader, audiences.parse(file.audience), Kind.conference)
-    except access.NotYours:
-        return False
-    return True
+    opened = await seeing.seen(session, reader, event_id)
+    if opened is None:
+        raise NotThere(NotThere.__doc__)
+    return opened
 
 
 async def _people(
     session: AsyncSession, opened: Opened, after: int, *states: InterestState
 ) -> tuple[list[tuple[EventInterest, Person]], int | None]:
     """Some of those who were asked, by their number, and after which the next ones begin."""
-    query = (
-        select(EventInterest, Person)
-        .join(Person, col(Person.id) == col(EventInterest.person_id))
-        .where(col(EventInterest.event_id) == opened.row.id, col(EventInterest.number) > after)
-        .order_by(col(EventInterest.number))
-        .limit(A_PAGE + 1)
-    )
-    rows = await session.execute(query.where(col(EventInterest.state).in_(states)) if states else query)
-    found = [(interest, person) for interest, person in rows]
+    found = await keeping.people(session, opened.row, after, A_PAGE + 1, *states)
     return found[:A_PAGE], found[A_PAGE - 1][0].number if len(found) > A_PAGE else None
 
 
@@ -343,7 +324,7 @@ async def _list(request: Request, reader: Reader, after: int, wrong: HubError | 
     async with desk.sessions() as session:
         rows = list(await session.scalars(query.where(col(Event.id) < after) if after else query))
         every = [await keeping.of(session, row.id or 0) for row in rows[:A_PAGE]]
-        theirs = [opened for opened in every if await _is_theirs(session, reader, opened.file)]
+        theirs = [opened for opened in every if await seeing.is_theirs(session, reader, opened.file)]
     problems = wrong.problems if isinstance(wrong, files.WrongEvent) else []
     error = UNUSABLE if problems else frame.sentence(wrong) if wrong else ""
     return frame.page(
@@ -365,16 +346,9 @@ async def _content(given: object, largest: int) -> bytes:
 async def _import(desk: Desk, reader: Reader, given: object) -> tuple[int, int]:
     """Read an event, if all whom it asks are the reader's to write to. Returns its id, and how many were told of a change."""
     file = files.parse(await _content(given, files.LARGEST_FILE))
-    at, zone = desk.now(), desk.school.timezone
-    named = select(col(Event.id)).where(col(Event.name) == file.name)
     async with desk.sessions.begin() as session:
-        before = await session.scalar(named)
-        asked = [file, *([(await keeping.of(session, before)).file] if before else [])]
-        if not all([await _is_theirs(session, reader, one) for one in asked]):
-            raise access.NotYours(access.NotYours.__doc__)
-        _change, moved = await keeping.keep(session, file, at)
-        told = await changing.tell_what_moved(session, file.name, moved, at, zone) if moved else 0
-        return await session.scalar(named) or 0, told
+        event_id, _change, told = await seeing.keep(session, reader, file, desk.now(), desk.school.timezone)
+    return event_id, told
 
 
 async def _draw(
@@ -399,14 +373,10 @@ def _seed(written: str) -> int:
 
 async def _export(request: Request, reader: Reader, event_id: int, *, named: bool) -> Response:
     desk: Desk = request.app.state.desk
-    names: dict[int, tuple[str, str]] | None = None
     async with desk.sessions() as session:
         opened = await _seen(session, reader, event_id)
         interests = await keeping.interests(session, opened.row)
-        if named:
-            people = select(Person).where(col(Person.id).in_([interest.person_id for interest in interests]))
-            known = {person.id: person for person in await session.scalars(people)}
-            names = {one.number: (known[one.person_id].external_id or "", known[one.person_id].name) for one in interests}
+        names = await exchange.names(session, opened.row) if named else None
     text = exchange.written(exchange.of(opened, interests), names)
     return frame.attachment(text, "text/csv; charset=utf-8", "draw-with-names.csv" if named else "draw.csv")
 

@@ -22,7 +22,9 @@ from puente.messaging.access import Reader
 from puente.models import HubError, Role
 from puente.translations import dates, languages
 from puente.translations.fields import FIELD
+from puente.web.staff import filled
 from puente.web.staff.desk import Desk
+from puente.web.staff.filled import _
 
 HERE = Path(__file__).parent.parent
 STATIC = {file.name: file.read_bytes() for file in (HERE / "static").iterdir()}
@@ -47,11 +49,6 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
-
-
-def _(phrase: str) -> str:
-    """Marks a phrase of the pages that stands in Python, for tools/words.py to find."""
-    return phrase
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,11 @@ class Words:
 
     def t(self, phrase: str, /, **values: object) -> Markup:
         """A phrase, with its fields filled. What a field holds is never taken for markup."""
-        return _filled(self.desk.words.say(phrase, self.language) or phrase, values)
+        said = self.desk.words.say(phrase, self.language)
+        if said is None and not values:
+            phrase, found = filled.opened(phrase, self.language)
+            return _filled(self.desk.words.say(phrase, self.language) or phrase, found)
+        return _filled(said or phrase, values)
 
     def n(self, one: str, many: str, number: int, /, **values: object) -> Markup:
         """A phrase that counts."""
@@ -136,6 +137,11 @@ class Words:
 
     def direction(self, tag: str) -> str:
         return "rtl" if languages.is_right_to_left(tag) else "ltr"
+
+
+def plain(said: object) -> str:
+    """What was said, for what is no page: a file, a plot, an e-mail. There a school's O'Keeffe is not written as markup."""
+    return said.unescape() if isinstance(said, Markup) else str(said)
 
 
 def _filled(phrase: str, values: Mapping[str, object]) -> Markup:

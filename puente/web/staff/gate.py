@@ -94,6 +94,7 @@ async def _signed_in(request: Request) -> Reader:
         signed_in, account, person = found
         reader = await access.reader_of(session, account, person)
         request.state.counts = await _counts(session, reader, at)
+        request.state.reader = reader
     if at - signed_in.seen_at > accounts.SEEN_EVERY:
         async with desk.sessions.begin() as session:
             await accounts.note_seen(session, signed_in, at)

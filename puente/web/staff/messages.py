@@ -106,7 +106,7 @@ def messages_routes() -> APIRouter:
             await _seen(session, reader, message_id)
         words, out = frame.words_of(request, reader), io.StringIO()
         table = csv.writer(out)
-        table.writerow(words.t(name) for name in COLUMNS)
+        table.writerow(frame.plain(words.t(name)) for name in COLUMNS)
         async for rows in following.exported(desk.sessions, reader, message_id):
             table.writerows(_cells(row, words) for row in rows)
         # The mark at the beginning tells Excel that it is UTF-8.
@@ -254,7 +254,7 @@ def _cells(row: Row, words: Words) -> list[str]:
         row.person, row.student or "", words.language_name(row.language), words.t(compose.CHANNELS.get(row.channel) or row.channel),
         words.t(DELIVERY[row.state]), row.reason or "", words.moment(row.sent_at), words.moment(row.delivered_at),
     ]  # fmt: skip
-    return [safe_cell(str(cell)) for cell in found]
+    return [safe_cell(frame.plain(cell)) for cell in found]
 
 
 def _rendering(rendering: Rendering, many: int) -> dict[str, Any]:

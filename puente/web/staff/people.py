@@ -4,11 +4,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
-from puente.messaging import access, contacts, finding, linking, merging, profiles, rights
+from puente.messaging import access, contacts, finding, linking, merging, profiles, rights, tasks
 from puente.messaging.access import Reader
-from puente.models import Contact, Guardianship, HubError, Person, Rights, State, Student, TaskKind
+from puente.models import Contact, Guardianship, HubError, Person, Rights, State, Student, Task, TaskKind
 from puente.translations import languages
 from puente.translations.phrases import SPOKEN
 from puente.web.staff import frame
@@ -287,13 +289,15 @@ async def _guardian(request: Request, reader: Reader, person_id: int, error: str
         if person.id != person_id:
             return frame.redirect(f"/people/{person.id}")
         found = await profiles.guardian(session, reader, person)
+        mine = select(col(Task.id)).where(col(Task.id).in_([task.id for task in found.tasks]), tasks.is_seen(reader))
+        opens = set(await session.scalars(mine))
     words = frame.words_of(request, reader)
     tags = sorted({person.language, *SPOKEN, "en"}, key=words.language_name)
     return frame.page(
         request, reader, "person.html", status=400 if error else 200, error=error, found=found, person=person, link=link,
         typed=typed, languages=frame.choices([(tag, words.language_name(tag)) for tag in tags], person.language),
         channels=CHANNELS, rights_names=RIGHTS, changes=CHANGES, scopes=SCOPES, by_names=BY, task_names=TASKS, states=STATES,
-        can_invite=desk.invite is not None, own_name=languages.own_name(person.language),
+        can_invite=desk.invite is not None, own_name=languages.own_name(person.language), opens=opens,
     )  # fmt: skip
 
 

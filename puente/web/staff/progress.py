@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.datastructures import UploadFile
@@ -39,7 +39,7 @@ from puente.models import (
     Role,
     Student,
 )
-from puente.programs.progress import drafts, files, marks, rhythm, scale
+from puente.programs.progress import drafts, files, marks, rhythm, scale, seeing
 from puente.programs.progress.bank import BANK
 from puente.programs.progress.drafts import Drafted
 from puente.translations import languages
@@ -172,11 +172,13 @@ def progress_routes() -> APIRouter:
             case "send" | "discard" if not checked:
                 return await _list(request, reader, group, error=NONE_CHECKED)
             case "send":
-                return await _send(request, reader, _seen(reader), col(Message.id).in_((checked or [])[:PAGE]), group=group)
+                return await _send(request, reader, seeing.seen(reader), col(Message.id).in_((checked or [])[:PAGE]), group=group)
             case "discard":
                 desk: Desk = request.app.state.desk
                 async with desk.sessions.begin() as session:
-                    await drafts.discard(session, await _ids(session, _seen(reader), col(Message.id).in_((checked or [])[:PAGE])))
+                    await drafts.discard(
+                        session, await seeing.locked(session, seeing.seen(reader), col(Message.id).in_((checked or [])[:PAGE]))
+                    )
                 return frame.redirect("/progress", said="drafts_discarded", **({"group": group} if group else {}))
         return await _list(request, reader, group)
 
@@ -220,25 +222,11 @@ def _clean(text: str) -> str:
     return conversations.readable(text.replace("\r\n", "\n")).strip()
 
 
-def _seen(reader: Reader) -> ColumnElement[bool]:
-    """Whose drafts somebody sees: a teacher not those that a colleague has written about a child whom both teach."""
-    theirs = access.is_seen(reader, col(Student.id))
-    if reader.sees_school:
-        return theirs
-    return and_(theirs, or_(col(Message.author_id) == reader.person_id, col(Message.author_id).is_(None)))
-
-
 def _in_group(reader: Reader, group: int) -> ColumnElement[bool]:
     if not group:
-        return _seen(reader)
+        return seeing.seen(reader)
     members = select(col(Membership.student_id)).where(col(Membership.group_id) == group)
-    return and_(_seen(reader), col(Student.id).in_(members))
-
-
-async def _ids(session: AsyncSession, *seen: ColumnElement[bool]) -> list[int]:
-    """The numbers of drafts, locked: of two presses at once the second finds what the first has left."""
-    rows = await session.scalars(drafts.waiting(and_(*seen)).with_for_update(of=Message))
-    return [message.id or 0 for message in rows]
+    return and_(seeing.seen(reader), col(Student.id).in_(members))
 
 
 async def _list(request: Request, reader: Reader, group: int = 0, after: int = 0, *, error: str = "") -> HTMLResponse:
@@ -292,21 +280,12 @@ async def _lines(session: AsyncSession, desk: Desk, found: Sequence[Drafted]) ->
     lines = []
     for draft in found:
         message = messages[draft.message]
-        text = _filled(desk, message, draft.name, names.get(message.author_id, ""))
+        text = drafts.filled(message, draft.name, names.get(message.author_id or 0, ""), desk.school, desk.translator)
         student = message.student_id or 0
         lines.append(
             Line(draft, compose.shortened(text), message.language, reads.get(student, []), groups.get(student, []))
         )  # fmt: skip
     return lines
-
-
-def _filled(desk: Desk, message: Message, child: str, teacher: str) -> str:
-    """A draft with its values in it, where they are known by now."""
-    try:
-        names = {"child": child, "teacher": teacher}
-        return wording.filled(message.text, message.fields, names, desk.school, message.language, desk.translator)
-    except HubError:
-        return message.text
 
 
 def _readers(students: Sequence[int | None]) -> Select[Any, Any]:
@@ -340,11 +319,8 @@ async def _read(desk: Desk, reader: Reader, folder: Path, *, dry: bool) -> Read:
     """Take a file for the students whom its reader sees, or try out what it would change."""
     name, levels, book = await asyncio.to_thread(_book_in, folder, desk.levels_file)
     at, today = desk.now(), _today(desk)
-    teacher = None if reader.sees_school else reader.person_id
     async with desk.sessions() as session:
-        seen = access.is_seen(reader, col(Student.id))
-        taken = await marks.take(session, book, levels, at, today, teacher, seen=seen)
-        drafted = await drafts.write(session, taken.students, levels, at, today, teacher)
+        taken, drafted = await seeing.take(session, reader, book, levels, at, today)
         found = await drafts.drafts(session, drafted[:MOST_SHOWN]) if drafted else []
         lines = await _lines(session, desk, found)
         await (session.rollback() if dry else session.commit())
@@ -381,7 +357,7 @@ async def _ask(request: Request, reader: Reader, group: int) -> HTMLResponse:
 async def _send(request: Request, reader: Reader, *seen: ColumnElement[bool], group: int) -> Response:
     desk: Desk = request.app.state.desk
     async with desk.sessions.begin() as session:
-        ids = await _ids(session, *seen)
+        ids = await seeing.locked(session, *seen)
         # Without any, drafts.send would send everybody's.
         done = await drafts.send(session, desk.now(), ids) if ids else drafts.Sent()
     said = "drafts_sent" if not done.stayed else "some_drafts_stayed" if done.sent else "all_drafts_stayed"
@@ -390,11 +366,11 @@ async def _send(request: Request, reader: Reader, *seen: ColumnElement[bool], gr
 
 async def _opened(session: AsyncSession, reader: Reader, message_id: int) -> Message | None:
     """A draft; None where it was one, and has been sent or thrown away. Raises NotThere where it is nobody's business of theirs."""
-    found = await session.scalar(drafts.waiting(_seen(reader)).where(col(Message.id) == message_id))
+    found = await session.scalar(drafts.waiting(seeing.seen(reader)).where(col(Message.id) == message_id))
     if found:
         return found
     mine = select(Message).join(Student, col(Student.id) == col(Message.student_id))
-    gone = (col(Message.id) == message_id, col(Message.origin).startswith("progress:"), _seen(reader))
+    gone = (col(Message.id) == message_id, col(Message.origin).startswith("progress:"), seeing.seen(reader))
     if await session.scalar(mine.where(*gone)) is None:
         raise NotThere(NotThere.__doc__)
     return None
@@ -451,7 +427,9 @@ async def _change(request: Request, reader: Reader, message_id: int, text: str, 
             if text != message.text:
                 await drafts.edit(session, message_id, text)
             elif do == "send" and seen == _digest(text):
-                done = await drafts.send(session, desk.now(), await _ids(session, col(Message.id) == message_id) or [message_id])
+                done = await drafts.send(
+                    session, desk.now(), await seeing.locked(session, col(Message.id) == message_id) or [message_id]
+                )
                 if done.sent:
                     return frame.redirect("/progress", said="progress_draft_sent")
     except drafts.NoSuchDraft:
@@ -527,7 +505,7 @@ async def _write_form(
     topics: dict[str, list[tuple[int, str]]] = {}
     for starter in BANK:
         said = desk.translator.say(starter.sentence, reader.language) or starter.sentence
-        shown = said.replace("{child}", student.name).replace("{subject}", f"({words.t(SUBJECT)})")
+        shown = said.replace("{child}", student.name).replace("{subject}", f"({frame.plain(words.t(SUBJECT))})")
         topics.setdefault(starter.topic, []).append((starter.number, shown))
     spoken = desk.translator.languages()
     writes = language or languages.nearest(reader.writes, spoken) or "en"

@@ -27,7 +27,7 @@ from puente.printing.reports import Bar, Cell, Plot, Table
 from puente.programs.tables import safe_cell
 from puente.web.staff import frame, messages, plots
 from puente.web.staff.desk import Desk
-from puente.web.staff.frame import Words, _
+from puente.web.staff.frame import Words, _, plain
 from puente.web.staff.gate import After, Office
 
 MOST_ROWS, MOST_BARS = 20, 12
@@ -89,7 +89,7 @@ def reach_routes() -> APIRouter:
     async def report(request: Request, reader: Office, since: Day = "", until: Day = "", kind: Asked = "") -> Response:
         found = await _figures(request, reader, since, until, kind)
         words, desk = frame.words_of(request, reader), request.app.state.desk
-        title = str(words.t(_("Reach and fairness")))
+        title = plain(words.t(_("Reach and fairness")))
         pdf = reports.make_report(title, lines(found, words), tables(found, words), desk.now())
         return frame.attachment(pdf, "application/pdf", "reach.pdf")
 
@@ -156,12 +156,12 @@ def lines(found: Figures, words: Words) -> list[str]:
     if _is_midnight(found.since, words) and _is_midnight(found.until, words):
         first, last = words.day(found.since), words.day(found.until - timedelta(seconds=1))
     said = [
-        str(school),
+        plain(school),
         t(_("From {first} to {last}"), first=first, last=last),
         t(_("Kind of message: {kind}"), kind=t(KINDS[found.kind])) if found.kind else "",
         t(_("Counted on {time}"), time=words.moment(found.made_at)),
     ]
-    return [str(line) for line in said if line]
+    return [plain(line) for line in said if line]
 
 
 def _is_midnight(at: datetime, words: Words) -> bool:
@@ -189,13 +189,13 @@ def _of_groups(found: Figures, what: str, groups: Sequence[Group], named: Callab
     t, shown = words.t, _merged(groups)
     if not shown:
         return []
-    names = {group.name: named(group.name) if group.name != OTHERS else str(t(_("All others"))) for group in shown}
+    names = {group.name: named(group.name) if group.name != OTHERS else plain(t(_("All others"))) for group in shown}
     average = fairness.share(found.whole.reached, found.whole.guardians)
-    title = str(t(_("Texts, by {what}"), what=t(what)))
+    title = plain(t(_("Texts, by {what}"), what=t(what)))
     texts = Table(
         title,
-        str(t(_("Each guardian is counted once in their group. Reached: at least one text was sent to them, and none of the phone "
-                "companies said that it failed. Wrote back: they wrote to the school at least once. A percentage is of all "
+        plain(t(_("Each guardian is counted once in their group. Reached: at least one text was sent to them, and none of the "
+                "phone companies said that it failed. Wrote back: they wrote to the school at least once. A percentage is of all "
                 "guardians of the group."))),
         _said(words, what, _("Guardians"), _("Can be reached"), _("Were reached"), _("Wrote back"), _("Compared with all")),
         (*(_text_row(names[group.name], group.counts, average, words) for group in shown), *_whole_row(what, shown, words)),
@@ -210,9 +210,9 @@ def _meetings_table(what: str, shown: Sequence[Group], names: dict[str, str], wh
     rows = tuple((Cell(names[group.name]), *_meeting_cells(group.counts, words)) for group in shown)
     booked = _plot(t(_("Booked a conference, by {what}"), what=t(what)), "booked", "invited", shown, names, whole, words)
     return Table(
-        str(t(_("Conferences and events, by {what}"), what=t(what))),
-        str(t(_("Guardians who were invited in these days, whatever the kind of message, and what came of it by now. A percentage "
-                "is of those who were invited."))),
+        plain(t(_("Conferences and events, by {what}"), what=t(what))),
+        plain(t(_("Guardians who were invited in these days, whatever the kind of message, and what came of it by now. A "
+                "percentage is of those who were invited."))),
         _said(
             words, what, _("Invited to a conference"), _("Booked"), _("Were there"), _("Invited to an event"), _("Signed up"),
             _("Came to it"),
@@ -252,7 +252,7 @@ def _whole_row(what: str, shown: Sequence[Group], words: Words) -> list[tuple[Ce
     large = [group.counts for group in shown if not fairness.is_small(group.counts.guardians)]
     if what != LANGUAGE or len(large) < 2:
         return []
-    return [_text_row(str(words.t(_("All of these"))), sum(large, Counts()), None, words)]
+    return [_text_row(plain(words.t(_("All of these"))), sum(large, Counts()), None, words)]
 
 
 def _compared(counts: Counts, average: float | None, words: Words) -> str:
@@ -262,9 +262,9 @@ def _compared(counts: Counts, average: float | None, words: Words) -> str:
         return NOTHING
     points = round(100 * reached) - round(100 * average)
     if abs(points) < ALIKE:
-        return str(words.t(_("about as many as of all")))
+        return plain(words.t(_("about as many as of all")))
     phrase = _("{number} points fewer than of all") if points < 0 else _("{number} points more than of all")
-    return str(words.t(phrase, number=words.number(abs(points))))
+    return plain(words.t(phrase, number=words.number(abs(points))))
 
 
 def _plot(
@@ -272,8 +272,8 @@ def _plot(
 ) -> Plot:  # fmt: skip
     drawn = [_bar(names[group.name], group.counts, part, of, words) for group in shown[:MOST_BARS]]
     average = fairness.share(getattr(whole, part), getattr(whole, of))
-    said = str(words.t(_("The line is at {percent}: all together"), percent=words.percent(average))) if average is not None else ""
-    return Plot(str(title), tuple(drawn), average, said)
+    line = words.t(_("The line is at {percent}: all together"), percent=words.percent(average or 0))
+    return Plot(plain(title), tuple(drawn), average, plain(line) if average is not None else "")
 
 
 def _bar(name: str, counts: Counts, part: str, of: str, words: Words) -> Bar:
@@ -283,21 +283,21 @@ def _bar(name: str, counts: Counts, part: str, of: str, words: Words) -> Bar:
     if not whole:
         return Bar(name, None, NOTHING)
     said = words.t(_("{percent} of {number}"), percent=words.percent(number / whole), number=words.number(whole))
-    return Bar(name, number / whole, str(said))
+    return Bar(name, number / whole, plain(said))
 
 
 def _unreached(found: Figures, words: Words) -> Table:
     t = words.t
-    rows = [(Cell(str(t(WHY[why]))), _number(found.unreached[why], words)) for why in WHY if found.unreached.get(why)]
+    rows = [(Cell(plain(t(WHY[why]))), _number(found.unreached[why], words)) for why in WHY if found.unreached.get(why)]
     note = t(_("Guardians to whom nothing was sent in these days that arrived, by what is known of why."))
-    return Table(str(t(_("Not reached"))), str(note), _said(words, _("Why"), _("Guardians")), tuple(rows))
+    return Table(plain(t(_("Not reached"))), plain(note), _said(words, _("Why"), _("Guardians")), tuple(rows))
 
 
 def _sent(found: Figures, words: Words) -> Table:
     t = words.t
     rows = [
         (
-            Cell(str(t(messages.KINDS[Kind(one.kind)]))), _count(one.messages, words), _count(one.texts, words),
+            Cell(plain(t(messages.KINDS[Kind(one.kind)]))), _count(one.messages, words), _count(one.texts, words),
             _percent(one.arrived, one.texts, words), _percent(one.failed, one.texts, words),
         )
         for one in found.sent
@@ -305,29 +305,29 @@ def _sent(found: Figures, words: Words) -> Table:
     note = t(_("Messages that were to go out in these days, and the texts that they became: one for each guardian. What has "
                "neither arrived nor failed is on its way, waits for a person, or was taken back."))  # fmt: skip
     columns = _said(words, _("Kind"), _("Messages"), _("Texts"), _("Arrived"), _("Failed"))
-    return Table(str(t(_("What went out"))), str(note), columns, tuple(rows))
+    return Table(plain(t(_("What went out"))), plain(note), columns, tuple(rows))
 
 
 def _answers(found: Figures, words: Words) -> Table:
     t, answers = words.t, found.answers
     took = Cell(_duration(answers.minutes, words), answers.minutes) if answers.minutes is not None else Cell(NOTHING)
     rows = (
-        (Cell(str(t(_("Texts that families wrote")))), _count(answers.heard, words)),
-        (Cell(str(t(_("Of these, answered")))), _percent(answers.answered, answers.heard, words)),
-        (Cell(str(t(_("Time until the answer, in the middle")))), took),
+        (Cell(plain(t(_("Texts that families wrote")))), _count(answers.heard, words)),
+        (Cell(plain(t(_("Of these, answered")))), _percent(answers.answered, answers.heard, words)),
+        (Cell(plain(t(_("Time until the answer, in the middle")))), took),
     )
     note = t(_("From a family's text to the first answer to it, nights and weekends included: half of the answers came sooner. Not "
                "every text needs an answer."))  # fmt: skip
-    return Table(str(t(_("Answers to families"))), str(note), _said(words, _("What"), _("Number")), rows)
+    return Table(plain(t(_("Answers to families"))), plain(note), _said(words, _("What"), _("Number")), rows)
 
 
 def _duration(minutes: float, words: Words) -> str:
     """In the largest measure of which there are two at least."""
     if minutes < 2 * HOUR:
-        return str(words.n("{number} minute", "{number} minutes", round(minutes)))
+        return plain(words.n("{number} minute", "{number} minutes", round(minutes)))
     if minutes < 2 * DAY:
-        return str(words.n("{number} hour", "{number} hours", round(minutes / HOUR)))
-    return str(words.n("{number} day", "{number} days", round(minutes / DAY)))
+        return plain(words.n("{number} hour", "{number} hours", round(minutes / HOUR)))
+    return plain(words.n("{number} day", "{number} days", round(minutes / DAY)))
 
 
 def _interpreted(found: Figures, words: Words) -> list[Table]:
@@ -350,7 +350,7 @@ def _interpreted(found: Figures, words: Words) -> list[Table]:
         words, _("Language"), _("Booked"), _("With an interpreter named"), _("The family was there"), _("Nobody came"),
         _("Hours in all"),
     )  # fmt: skip
-    return [Table(str(t(_("Interpreters"))), str(note), columns, rows)]
+    return [Table(plain(t(_("Interpreters"))), plain(note), columns, rows)]
 
 
 def _translated(found: Figures, words: Words) -> list[Table]:
@@ -368,16 +368,16 @@ def _translated(found: Figures, words: Words) -> list[Table]:
     columns = _said(
         words, _("Language"), _("Said by people"), _("By the machine"), _("Approved"), _("Waiting for a person"), _("Not possible"),
     )  # fmt: skip
-    return [Table(str(t(_("Translations"))), str(note), columns, rows)]
+    return [Table(plain(t(_("Translations"))), plain(note), columns, rows)]
 
 
 def _said(words: Words, *phrases: str) -> tuple[str, ...]:
-    said = [str(words.t(phrase)) for phrase in phrases]
+    said = [plain(words.t(phrase)) for phrase in phrases]
     return (said[0][:1].upper() + said[0][1:], *said[1:])
 
 
 def _few(words: Words) -> Cell:
-    return Cell(str(words.t(_("fewer than {number}"), number=words.number(SMALL))))
+    return Cell(plain(words.t(_("fewer than {number}"), number=words.number(SMALL))))
 
 
 def _number(number: int, words: Words) -> Cell:
@@ -401,7 +401,7 @@ def written(found: Figures, words: Words) -> str:
     """The tables as CSV, a line for each number: with how many it is of, and what it means."""
     out = io.StringIO()
     table = csv.writer(out)
-    table.writerow(words.t(name) for name in COLUMNS)
+    table.writerow(plain(words.t(name)) for name in COLUMNS)
     said = lines(found, words)
     table.writerow([safe_cell(" · ".join(said))])
     for one in tables(found, words):

@@ -100,7 +100,7 @@ async def _send_link(desk: Desk, account: Account, base: str) -> None:
     if desk.mailer:
         words = frame.Words(desk, language)
         said = desk.translator.say(LINK_TEXT, language) or LINK_TEXT
-        await desk.mailer.send(account.email, str(words.t(SUBJECT)), said.replace("{link}", link))
+        await desk.mailer.send(account.email, frame.plain(words.t(SUBJECT)), said.replace("{link}", link))
 
 
 async def _write(session: AsyncSession, chat: Contact, link: str, at: datetime) -> None:

@@ -23,7 +23,7 @@ from puente.models import Contact, HubError, Kind, MadeBy, Message, Person, Rend
 from puente.programs import attendance
 from puente.programs.conferences import confirming
 from puente.translations import languages
-from puente.translations.phrases import Phrases
+from puente.translations.phrases import open_phrases
 from puente.web.staff import frame
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
@@ -64,6 +64,7 @@ frame.may_say(
     task_noted=_("It is noted. The task stays until the family is reached."),
     task_gone=_("Somebody has done this task already."),
     task_handed=_("The task is handed over."),
+    task_taken=_("It is your task now."),
     wrong_number=_("Nothing more is sent to this number. A new task asks for the right one."),
 )
 
@@ -170,7 +171,7 @@ def tasks_routes() -> APIRouter:
         desk: Desk = request.app.state.desk
         await finding.fold_new(desk.sessions)
         async with desk.sessions() as session:
-            found = (await finding.guardians(session, reader, query)).rows if query.strip() else []
+            found = (await finding.families(session, reader, query)).rows if query.strip() else []
         return await _task(request, reader, task_id, query=query, found=found)
 
     @router.post("/tasks/{task_id}/link")
@@ -202,7 +203,7 @@ def tasks_routes() -> APIRouter:
     async def hand(request: Request, reader: Anyone, task_id: Id, to: Number = 0) -> Response:
         async def give(session: AsyncSession, desk: Desk, reader: Reader, task: Task) -> str:
             await tasks.hand(session, task_id, to or None)
-            return "task_handed"
+            return "task_taken" if to == reader.person_id else "task_handed"
 
         return await _do(request, reader, task_id, give)
 
@@ -269,6 +270,7 @@ async def _task(
             "names": await _names(session, [seen]),
             "contact": await session.get(Contact, task.contact_id) if task.contact_id else None,
             "family": await _family(session, reader, task.person_id, message),
+            "on_file": await _on_file(session, reader, task.person_id),
         }
     read_as = await _translated(desk, reader, seen.text, message) if seen.text and message else ""
     return frame.page(
@@ -300,6 +302,12 @@ async def _family(session: AsyncSession, reader: Reader, person_id: int | None, 
         if number and await inbox.guardian(session, reader, number):
             return number
     return None
+
+
+async def _on_file(session: AsyncSession, reader: Reader, person_id: int | None) -> bool:
+    """Whether there is a page about them that the reader may open: with their numbers, and where a new one is entered."""
+    may = reader.has(Role.teacher, Role.office, Role.admin) and person_id is not None
+    return may and await access.sees_guardian(session, reader, person_id or 0)
 
 
 async def _names(session: AsyncSession, found: list[Waiting]) -> dict[int, str]:
@@ -376,5 +384,5 @@ async def _letter(request: Request, reader: Reader, task_id: int) -> Response:
         today = desk.now().astimezone(desk.school.timezone).date()
         rules = desk.rules or attendance.new_mexico()
         found = await letters(session, student.external_id, today, rules, desk.school)
-    pdf = await asyncio.to_thread(notices.make_notices, found, Phrases(), desk.now(), "letter")
+    pdf = await asyncio.to_thread(notices.make_notices, found, open_phrases(), desk.now(), "letter")
     return frame.attachment(pdf, "application/pdf", "letter.pdf")

@@ -7,7 +7,7 @@
     if (!answer) return;
     if (!answer.ok || answer.redirected || answer.headers.get("X-Over")) {
       clearInterval(timer);
-      location.reload();
+      location.replace(location.pathname); // without what was said when the search began
       return;
     }
     packing.innerHTML = await answer.text();

@@ -22,7 +22,6 @@ from puente.models import (
 from puente.models.database import Sessions
 from puente.programs.conferences import day as days
 from puente.programs.conferences import keeping, proposing, schedule, seeing
-from puente.web.staff import conferences
 from tests.conferences import DENVER, at, book, written
 from tests.fakes import on_sqlite
 from tests.school import NOON, rows
@@ -292,7 +291,7 @@ async def test_a_day_is_packed_in_the_background_and_says_how_good_the_plan_is(o
     page = await browser.get(DAY)
     assert "Looking for a plan" in page.text
     assert (await browser.post(f"{DAY}/pack", seconds="30")).place.endswith("conference_packing_already")
-    await asyncio.gather(*conferences.PACKING)
+    await asyncio.gather(*proposing.RUNNING)
     page = await browser.get(DAY)
     assert "6 of 6 conferences have a place in the plan." in page.text
     assert "that is proven" in page.text

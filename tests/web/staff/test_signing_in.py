@@ -4,11 +4,11 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlmodel import col
 
 from puente.messaging import accounts
-from puente.models import Account, Message, SignIn
+from puente.models import Account, Message, SignIn, SignInAttempt, SignInLink
 from puente.models.database import Sessions
 from tests.fakes import on_sqlite
 from tests.web.staff.office import ADDRESS, PASSWORD, Office, open_office
@@ -112,8 +112,7 @@ async def test_nobody_is_sent_elsewhere_after_signing_in(office: Office) -> None
     ):
         answer = await office.browser().post("/sign-in", email="rivera@school.example", password=PASSWORD, next=place)
         assert answer.place == "/", place
-        async with office.sessions.begin() as session:
-            await accounts.forget_old(session, office.at + timedelta(hours=1))
+        await accounts.forget_old(office.sessions, office.at + timedelta(hours=1))
 
 
 @on_sqlite
@@ -208,3 +207,15 @@ async def test_the_pages_speak_the_language_that_one_has_chosen(office: Office) 
     assert answer.all("html")[0]["lang"] == "es"
     assert "Contraseña" in answer.text
     assert answer.headers["Content-Language"] == "es"
+
+
+@on_sqlite
+async def test_what_is_long_over_is_forgotten(office: Office) -> None:
+    await office.signed_in("rivera")
+    await office.browser().post("/sign-in", email="rivera@school.example", password="not the one")
+    for later, left in ((timedelta(minutes=1), (1, 1, 1)), (timedelta(days=40), (0, 0, 0))):
+        await accounts.forget_old(office.sessions, office.at + later)
+        async with office.sessions() as session:
+            tables = (SignIn, SignInLink, SignInAttempt)
+            counts = [await session.scalar(select(func.count()).select_from(table)) for table in tables]
+        assert (counts[0], counts[1], min(counts[2] or 0, 1)) == left
