@@ -24,7 +24,7 @@ NEWS = "School is closed today."
 
 # A bad day at Twilio, and how often each happens.
 WEIGHTS = {None: 60, TAKES_AND_HANGS: 8, TAKES_AND_DROPS: 8, DROPS: 8, BROKEN: 8, replace(TOO_MANY, retry_after="1"): 1}
-KILLS, TOGETHER = 12, 3
+KILLS, TOGETHER = 8, 3
 
 
 async def start(town: Town, folder: Path, count: int, rate: int) -> list[asyncio.subprocess.Process]:

@@ -151,7 +151,7 @@ async def test_after_a_cancel_nothing_leaves_that_had_not_been_handed_over(migra
             await sending
             assert len(town.twilio.accepted) - before == left
             counted = await states(town, col(Delivery.message_id).in_(message_ids))
-            assert counted == {"sent": left, "cancelled": BROADCASTS * FAMILIES - left}
+            assert counted == Counter(sent=left, cancelled=BROADCASTS * FAMILIES - left)
 
 
 @on_postgresql

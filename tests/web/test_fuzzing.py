@@ -54,7 +54,7 @@ FORMS = FILLED_IN, SESSIONS, EVENT = "/f/{token}", "/f/{token}/calendar.ics", "/
 
 # The same cases every time. One database serves all the cases of a test, as it serves all the requests of a school.
 fuzzed = settings(
-    derandomize=True, database=None, deadline=None, max_examples=100,
+    derandomize=True, database=None, deadline=None, max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 
