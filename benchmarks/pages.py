@@ -207,8 +207,8 @@ async def _ids(hub: Hub, who: str) -> dict[str, Any]:
         return {
             "student_id": student.id, "guardian_id": guardian, "person_id": guardian, "message_id": own, "task_id": task,
             "contact_id": await session.scalar(select(col(Contact.id)).where(col(Contact.person_id) == guardian).limit(1)),
-            "account_id": 1, "day_id": await session.scalar(select(col(ConferenceDay.id)).limit(1)),
-            "meeting_id": 1, "party_id": 1,
+            "account_id": 1, "day_id": 1, "meeting_id": 1,  # the day of School 1
+            "party_id": await session.scalar(select(col(ConferenceParty.id)).where(col(ConferenceParty.day_id) == 1).limit(1)) or 1,
             "event_id": await session.scalar(select(col(Event.id)).limit(1)),
             "group_id": await session.scalar(select(col(Group.id)).limit(1)), "language": "es",
         }  # fmt: skip

@@ -221,7 +221,7 @@ class Unreached:
     reason: str
 
 
-def people(ids: Collection[int]) -> Select:
+def people(ids: Collection[int] | Select) -> Select:
     """SELECT like `recipients`, of these people."""
     return select(col(Person.id).label("person_id"), NOBODY.label("student_id"), NOBODY.label("contact_id")).where(
         col(Person.id).in_(ids)

@@ -55,7 +55,7 @@ from puente.translations import languages
 
 SMALL = 5  # families: fewer are not shown by themselves
 FRESH = timedelta(hours=1)
-PAGE = 50
+PAGE = 25
 LONGEST = timedelta(days=400)
 
 ARRIVED = (State.sent, State.delivered)

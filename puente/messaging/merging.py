@@ -117,10 +117,16 @@ class Shared:
 async def pairs(session: AsyncSession, reader: Reader, after: tuple[int, int] = (0, 0)) -> list[Pair]:
     """Who may be one person: the same number, or the same name beside the same child. Of more than a page, one more."""
     one, other = aliased(Contact), aliased(Contact)
+    # Those that are there twice first: hardly any are, and each number would be looked up otherwise.
+    twice = (
+        select(col(Contact.address)).where(col(Contact.channel) == "sms").group_by(col(Contact.address)).having(func.count() > 1)
+    )
     number = select(one.person_id.label("a"), other.person_id.label("b")).join(  # type: ignore[attr-defined]
         other, (col(other.channel) == col(one.channel)) & (col(other.address) == col(one.address))
     )
-    number = number.where(col(one.person_id) < col(other.person_id), col(one.channel) == "sms")
+    number = number.where(
+        col(one.channel) == "sms", col(one.address).in_(twice), col(one.person_id) < col(other.person_id)
+    )  # fmt: skip
     here, there, anne, anna = aliased(Guardianship), aliased(Guardianship), aliased(Person), aliased(Person)
     name = (
         select(here.guardian_id.label("a"), there.guardian_id.label("b"))  # type: ignore[attr-defined]

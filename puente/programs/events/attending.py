@@ -2,12 +2,12 @@
 
 import csv
 import io
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import case, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -91,21 +91,28 @@ def read_list(written: bytes) -> dict[str, bool]:
 
 
 async def figures(session: AsyncSession, opened: Opened) -> list[Figures]:
-    """By home language, the most invited first."""
-    rows = await session.execute(
-        select(EventInterest, col(Person.language))
-        .join(Person, col(Person.id) == col(EventInterest.person_id))
-        .where(col(EventInterest.event_id) == opened.row.id)
+    """By home language, the most invited first. Whoever applied and withdrew has applied; a place that was given back is the next
+    one's."""
+    state, applied_at = col(EventInterest.state), col(EventInterest.applied_at)
+    came = exists().where(col(EventAttendance.interest_id) == col(EventInterest.id), col(EventAttendance.present).is_(True))
+    parts = (
+        or_(col(EventInterest.invited_at).is_not(None), applied_at.is_not(None)),
+        or_(applied_at.is_not(None), state.in_(TAKES_PART)),
+        state == InterestState.selected,
+        state == InterestState.waiting,
+        came,
     )
-    came = await sessions_attended(session, opened)
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for interest, language in rows:
-        counts[languages.base(language)].update(_counted(interest, came))
-    found = [
-        Figures(language, *(count[part] for part in ("invited", "applied", "selected", "waiting", "attended")))
-        for language, count in counts.items()
-    ]
-    return sorted(found, key=lambda one: (-one.invited, one.language))
+    rows = await session.execute(
+        select(col(Person.language), *(func.sum(case((part, 1), else_=0)) for part in parts))
+        .join(EventInterest, col(EventInterest.person_id) == col(Person.id))
+        .where(col(EventInterest.event_id) == opened.row.id)
+        .group_by(col(Person.language))
+    )
+    counts: dict[str, list[int]] = defaultdict(lambda: [0] * len(parts))
+    for language, *count in rows:
+        base = languages.base(language)
+        counts[base] = [sum(both) for both in zip(counts[base], count, strict=True)]
+    return sorted((Figures(language, *count) for language, count in counts.items()), key=lambda one: (-one.invited, one.language))
 
 
 def reached(opened: Opened, interests: Sequence[EventInterest]) -> list[Reached]:
@@ -130,13 +137,3 @@ async def sessions_attended(session: AsyncSession, opened: Opened) -> Mapping[in
     for interest_id, place in rows:
         found[interest_id].append(place)
     return found
-
-
-def _counted(interest: EventInterest, came: Mapping[int, Sequence[int]]) -> list[str]:
-    """What somebody counts as. Whoever applied and withdrew has applied; a place that was given back is the next one's."""
-    return [
-        *(["invited"] if interest.invited_at or interest.applied_at else []),
-        *(["applied"] if interest.applied_at or interest.state in TAKES_PART else []),
-        *([interest.state.value] if interest.state in (InterestState.selected, InterestState.waiting) else []),
-        *(["attended"] if came.get(interest.id or 0) else []),
-    ]

@@ -7,13 +7,14 @@ Opening again asks those who have joined since, or who can be reached by now.
 """
 
 import random
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -80,12 +81,20 @@ async def open_event(
     return asked
 
 
-async def still_to_ask(session: AsyncSession, opened: Opened, senders: Collection[str]) -> list[Guest]:
-    """Whom `open_event` would ask now, or have called: everyone whom the event is for, and who has not been invited yet."""
-    of_event = (col(EventInterest.event_id) == opened.row.id, col(EventInterest.invited_at).is_not(None))
-    invited = set(await session.scalars(select(col(EventInterest.person_id)).where(*of_event)))
-    guests = await _guests(session, opened, senders)
-    return [guest for person_id, guest in guests.items() if person_id not in invited]
+async def still_to_ask(session: AsyncSession, opened: Opened, senders: Collection[str]) -> tuple[Counter[str], Counter[str]]:
+    """How many `open_event` would write to now, by language, and how many it would have called, by why: everyone whom the event is
+    for, and who has not been invited yet."""
+    mine = (col(EventInterest.event_id) == opened.row.id, col(EventInterest.person_id) == col(Person.id))
+    invited = exists().where(*mine, col(EventInterest.invited_at).is_not(None))
+    who = audiences.recipients(audiences.parse(opened.file.audience), POLICY, per_student=False)
+    asked = select(col(Person.id)).where(col(Person.id).in_(select(who.subquery().c.person_id)), ~invited)
+    by_language = select(col(Person.language), func.count()).where(col(Person.id).in_(asked)).group_by(col(Person.language))
+    written = Counter[str]()
+    for language, count in await session.execute(by_language):
+        written[language] = count
+    to_call = await audiences.unreached(session, audiences.people(asked), senders, POLICY)
+    written.subtract(one.language for one in to_call)
+    return +written, Counter(one.reason for one in to_call)
 
 
 async def _open(session: AsyncSession, name: str, at: datetime, zone: ZoneInfo) -> Opened:

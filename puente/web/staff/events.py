@@ -6,7 +6,6 @@ An event is the office's to see whose own families are all that it asks; nobody 
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -147,9 +146,7 @@ def _add_event(router: APIRouter) -> None:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             opened = await _seen(session, reader, event_id)
-            guests = await opening.still_to_ask(session, opened, desk.paces)
-        written = Counter(guest.language for guest in guests if not guest.why_not)
-        to_call = Counter(guest.why_not for guest in guests if guest.why_not)
+            written, to_call = await opening.still_to_ask(session, opened, desk.paces)
         return _page(request, reader, "event_open.html", opened, written=written, to_call=to_call)
 
     @router.post("/events/{event_id}/open")
@@ -375,7 +372,7 @@ async def _export(request: Request, reader: Reader, event_id: int, *, named: boo
     desk: Desk = request.app.state.desk
     async with desk.sessions() as session:
         opened = await _seen(session, reader, event_id)
-        interests = await keeping.interests(session, opened.row)
+        interests = await keeping.interests(session, opened.row) if opened.row.seed is not None else []
         names = await exchange.names(session, opened.row) if named else None
     text = exchange.written(exchange.of(opened, interests), names)
     return frame.attachment(text, "text/csv; charset=utf-8", "draw-with-names.csv" if named else "draw.csv")
