@@ -32,9 +32,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import SQLModel, col
 
-from puente.messaging import access, accounts, audiences, consent, contacts, finding, outbox, rights
+from puente.messaging import access, accounts, audiences, consent, contacts, finding, outbox, rights, tasks
 from puente.messaging.access import Reader
-from puente.messaging.roster.enrol import REMOVED, REPLACED, wait_for_other_imports
+from puente.messaging.roster.enrol import REMOVED, REPLACED, SHARED, wait_for_other_imports
 from puente.models import (
     Account,
     ConferenceGuardian,
@@ -50,6 +50,7 @@ from puente.models import (
     Person,
     Rights,
     Student,
+    Task,
     ThreadMark,
     ThreadTurn,
 )
@@ -186,6 +187,7 @@ async def merge(
     _merge_person(keep, gone)
     gone.merged_into = keep_id
     await session.flush()
+    await _answer_whose_it_is(session, keep_id, by, at)
     log.info("person.merged", keep=keep_id, gone=gone_id, by=by)
 
 
@@ -333,6 +335,22 @@ async def _merge_contact(session: AsyncSession, keep: Contact, gone: Contact, at
     # What both got of one message stays with the number that it went to, which nothing finds any more.
     gone.channel, gone.bad_at, gone.bad_reason = MERGED, at, MERGED
     await session.flush()
+
+
+async def _answer_whose_it_is(session: AsyncSession, keep_id: int, by: int, at: datetime) -> None:
+    """A number that two had and one has now: nobody need ask any more whose it is."""
+    mine, other = aliased(Contact), aliased(Contact)
+    is_shared = exists().where(
+        col(other.channel) == "sms", col(other.address) == col(mine.address), col(other.person_id) != keep_id,
+        col(other.bad_at).is_(None),
+    )  # fmt: skip
+    asked = await session.scalars(
+        select(col(Task.id))
+        .join(mine, col(mine.id) == col(Task.contact_id))
+        .where(col(Task.reason) == SHARED, col(Task.done_at).is_(None), col(mine.person_id) == keep_id, ~is_shared)
+    )
+    for task_id in asked.all():
+        await tasks.finish(session, task_id or 0, at, by)
 
 
 def _first(*moments: datetime | None) -> datetime | None:

@@ -13,6 +13,7 @@ from sqlmodel import col
 from puente.messaging import audiences, consent, contacts, linking, merging
 from puente.messaging.merging import BothSignedUp, DifferentPeople, KeepTheStaff, NotTwo, SayRights
 from puente.messaging.roster import enrol, files
+from puente.messaging.roster.enrol import ask_about_shared_numbers
 from puente.models import (
     ConsentEntry,
     Contact,
@@ -135,6 +136,18 @@ async def test_the_shared_number_is_there_once_and_what_both_got_is_kept(hub: Hu
     assert moved.contact_id == hub.numbers.contact["ana", "sms"]
     alive = await rows(hub.sessions, Contact, col(Contact.channel) == "sms", col(Contact.address) == "+15055550101")
     assert [contact.id for contact in alive] == [hub.numbers.contact["ana", "sms"]]
+
+
+async def test_nobody_need_ask_whose_a_number_is_that_one_has_now(hub: Hub) -> None:
+    first, second = [await add_twin(hub.sessions, f"ana-{n}", "linh", number="+15055550101") for n in (2, 3)]
+    async with hub.sessions.begin() as session:
+        await ask_about_shared_numbers(session, ["+15055550101"], NOON)
+    (asked,) = await hub.tasks()
+    await do_merge(hub.sessions, hub.numbers.person["ana"], first)
+    assert (await hub.tasks())[0].done_at is None, "two have it still"
+    await do_merge(hub.sessions, hub.numbers.person["ana"], second)
+    (task,) = await hub.tasks()
+    assert (task.id, task.done_at, task.done_by) == (asked.id, NOON, BY)
 
 
 async def test_a_text_on_its_way_to_both_goes_once(hub: Hub) -> None:

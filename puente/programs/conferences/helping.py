@@ -23,7 +23,7 @@ class NoLongerFree(HubError):
 
 
 class NothingToDo(HubError):
-    """There is nothing here that this could be done to. Please open the page again."""
+    """There is nothing here that this could be done to: perhaps it has been done already."""
 
 
 @dataclass(frozen=True)
