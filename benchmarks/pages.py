@@ -355,12 +355,12 @@ async def _add_tasks(session: AsyncSession, size: Size, at: datetime) -> None:
 
 
 async def _add_meetings(session: AsyncSession, size: Size, at: datetime, teacher: int) -> None:
-    """A conference day for each school, at which every sixth child's family is invited, and three of four of those have booked."""
+    """A conference day for each school, at which each seventh child's family is invited, and three in four have booked."""
     states = (MeetingState.open, MeetingState.booked, MeetingState.attended, MeetingState.missed)
     rows = await session.execute(
         select(col(Student.id), col(Student.school), func.min(col(Guardianship.guardian_id)))
         .join(Guardianship, col(Guardianship.student_id) == col(Student.id))
-        .where(col(Student.id) % 6 == 1)
+        .where(col(Student.id) % 7 == 1)
         .group_by(col(Student.id), col(Student.school))
     )
     invited = [(n, student, int(school.split()[1]), person) for n, (student, school, person) in enumerate(rows, 1)]

@@ -226,9 +226,9 @@ class Hub:
         from puente.web.site import open_site
 
         door = _open_door("127.0.0.1", metrics_port, "--metrics-port")
-        log.info("metrics.opened", port=door.getsockname()[1])
         site = open_site(self.sessions, [], self.now, self.metrics_token)
         async with self.clock():
+            log.info("metrics.opened", port=door.getsockname()[1])
             await _Server(uvicorn.Config(site, log_config=None, access_log=False)).serve(sockets=[door])
 
     @contextlib.asynccontextmanager

@@ -146,7 +146,8 @@ async def _stop(
 ) -> None:
     for scope in scopes:
         column = getattr(Contact, COLUMNS[scope])
-        theirs = database.in_order(col(Contact.id), col(Contact.id).in_(contact_ids))
+        # Whoever has stopped already is not even locked: carriers say it again with each text, and would all wait for each other.
+        theirs = database.in_order(col(Contact.id), col(Contact.id).in_(contact_ids), column.is_(None))
         await session.execute(update(Contact).where(theirs, column.is_(None)).values({COLUMNS[scope]: at}))
     about = outbox.to_contacts(contact_ids, outreach="outreach" in scopes, urgent="urgent" in scopes)
     await outbox.take_back(session, about, ASKED_TO_STOP)
