@@ -154,7 +154,7 @@ async def engine(migrated_url: str, engines: dict[str, AsyncEngine]) -> AsyncIte
         return dialect.connect(url.database, **named) if given else dialect.connect(**{**named, "database": url.database})
 
     event.listen(opened.sync_engine, "do_connect", lead)
-    yield opened
+    yield opened.execution_options()  # what a test listens to on it ends with the test
     await opened.dispose()
     event.remove(opened.sync_engine, "do_connect", lead)
 

@@ -28,7 +28,7 @@ from puente.messaging.outcomes import TOO_LATE, Settlement, next_step
 from puente.messaging.policy import POLICIES, URGENT, enough
 from puente.messaging.school import School
 from puente.messaging.senders import NO_LIMIT, Pace
-from puente.models import Contact, HubError, Kind, MessageState, State, database
+from puente.models import Contact, Delivery, HubError, Kind, MessageState, State, database
 from puente.models.database import Sessions
 from puente.translations.translator import Translator
 
@@ -202,10 +202,13 @@ class Desk:
     async def settle(self, answers: Sequence[Answer]) -> None:
         """Write down a batch of answers, and do what they ask for."""
         at = self.now()
+        introduced = [a.work.contact_id for a in answers if a.work.introduces and isinstance(a.outcome, Sent)]
+        changing = [_id(a.work) for a in answers if a.settlement.failure or a.work.contact_id in introduced]
         async with self.sessions.begin() as session:
+            if changing:
+                await outbox.hold_contacts(session, col(Delivery.id).in_(database.padded(changing)))
             await self._write_down(session, [answer.settlement for answer in answers], at)
             await self._hear_what_came_first(session, answers, at)
-            introduced = [a.work.contact_id for a in answers if a.work.introduces and isinstance(a.outcome, Sent)]
             if introduced:  # a family is told once how to stop, so most batches have none
                 new = (col(Contact.id).in_(introduced), col(Contact.introduced_at).is_(None))
                 await session.execute(

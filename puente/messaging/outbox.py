@@ -529,6 +529,21 @@ async def take_back_whole(session: AsyncSession, message_id: int, reason: str) -
     return True
 
 
+async def hold_contacts(session: AsyncSession, where: ColumnElement[bool]) -> None:
+    """Lock whoever has the numbers that these deliveries go to, for what changes the contacts after the deliveries.
+
+    A STOP and the last look take the contacts first, and then the deliveries. Who does not would have everybody wait in a circle.
+    """
+    told = aliased(Contact)
+    await session.execute(
+        select(col(Contact.id))
+        .join(told, and_(col(told.channel) == col(Contact.channel), col(told.address) == col(Contact.address)))
+        .where(col(told.id).in_(select(col(Delivery.contact_id)).where(where)))
+        .order_by(col(Contact.id))
+        .with_for_update(of=Contact, key_share=True)
+    )
+
+
 async def _hold_contacts(session: AsyncSession, delivery_ids: Sequence[int]) -> None:
     """A STOP that is being stored is waited for, and one that comes now waits until it can see what has been marked as leaving.
 

@@ -9,19 +9,22 @@ from datetime import datetime
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente.messaging import failures, metrics, outbox, senders
 from puente.messaging.channels.base import Report, Retry
 from puente.messaging.outcomes import next_step
-from puente.models import Delivery, Message, Receipt, State
+from puente.models import Delivery, Message, Receipt, State, database
 from puente.models.database import Sessions
 
 log = structlog.get_logger()
 
 # How many reports are written in one transaction at most.
 PAGE = 100
+# So often a report is written again where the database has refused it for another's sake.
+PATIENCE = 3
 
 
 class ReceiptBook:
@@ -42,13 +45,23 @@ class ReceiptBook:
         """Keep a report and move its delivery. Returns once that is in the database; what the database says against it is raised
         here."""
         if report.failure:
-            await self._note([report])
+            await self._note_failure(report)
             return
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((report, kept))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
         await kept
+
+    async def _note_failure(self, report: Report) -> None:
+        """What follows from a failure changes a contact, which others may want at that moment. The carrier tells us only once."""
+        for _ in range(PATIENCE):
+            try:
+                return await self._note([report])
+            except DBAPIError as error:
+                if not database.was_refused(error):
+                    raise
+        await self._note([report])
 
     async def _write(self) -> None:
         while page := self._waiting[:PAGE]:
@@ -106,6 +119,7 @@ async def _note_arrival(session: AsyncSession, report: Report, at: datetime) -> 
 async def _note_failure(session: AsyncSession, report: Report, lines: Collection[str], at: datetime) -> int | None:
     """What the carrier had taken and could not deliver: tried again where that may help, else followed up."""
     assert report.failure
+    await outbox.hold_contacts(session, outbox.reported(report))
     row = (
         await session.execute(
             select(Delivery, col(Message.expires_at))

@@ -9,7 +9,7 @@ from alembic.config import Config
 from sqlalchemy import ColumnElement, Connection, event, make_url, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel
@@ -47,6 +47,11 @@ def open_engine(url: str) -> AsyncEngine:
         event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_immediate)
     return engine
+
+
+def was_refused(error: DBAPIError) -> bool:
+    """Whether PostgreSQL ended a circle of waiting by refusing us. Nothing was kept, and whoever is refused asks again."""
+    return getattr(error.orig, "sqlstate", None) == "40P01"
 
 
 def open_sessions(engine: AsyncEngine) -> Sessions:

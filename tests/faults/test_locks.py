@@ -7,10 +7,11 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from puente.messaging import conversations, planning, receipts
+from puente.messaging import conversations, planning
 from puente.messaging.channels.base import Outcome, Outgoing, Report, Sent
 from puente.messaging.channels.twilio import read_failure
 from puente.messaging.composing import AlreadySent
+from puente.messaging.receipts import ReceiptBook
 from puente.models import Kind
 from puente.models.database import Sessions
 from tests.fakes import on_postgresql
@@ -77,8 +78,7 @@ class Crowd:
             return
         delivery_id, code = self._chance.choice(self.hub.sms.texts[-60:]).delivery_id, self._chance.choice([21610, 30003, 30006])
         report = Report("sms", f"SM-{delivery_id}", "failed", "undelivered", delivery_id, read_failure(None, code))
-        async with self.hub.sessions.begin() as session:
-            await receipts.note(session, report, CHANNELS, self.hub.at)
+        await ReceiptBook(self.hub.sessions, CHANNELS, lambda: self.hub.at).keep(report)
 
 
 @on_postgresql

@@ -214,3 +214,30 @@ async def test_a_failure_among_them_is_followed_up(hub: Hub) -> None:
     )
     assert {delivery.id: delivery.state for delivery in await hub.deliveries()} == {ana.id: State.delivered, carol.id: State.failed}
     assert kinds(await hub.tasks()) == ["call"]
+
+
+async def test_a_report_that_the_database_refuses_for_anothers_sake_is_written_again(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await hub.send("OK.", "guardian:ana")
+    (sent,) = await hub.deliveries()
+    note_it, refusals = receipts.note, [DeadlockDetected(), DeadlockDetected()]
+
+    async def refuse_at_first(session: object, report: Report, *rest: object) -> bool:
+        noted = await note_it(session, report, *rest)  # type: ignore[arg-type]
+        if refusals:
+            raise OperationalError("UPDATE", {}, refusals.pop())
+        return noted
+
+    monkeypatch.setattr(receipts, "note", refuse_at_first)
+    failure = Refused("A landline.", Trouble.landline, "30006")
+    report = Report("sms", sent.ref or "", "failed", "undelivered", sent.id, failure)
+    await receipts.ReceiptBook(hub.sessions, CHANNELS, lambda: hub.at).keep(report)
+    assert [receipt.delivery_id for receipt in await rows(hub.sessions, Receipt)] == [sent.id]
+    assert State.failed in [delivery.state for delivery in await hub.deliveries()]
+
+
+class DeadlockDetected(Exception):
+    """As PostgreSQL says it."""
+
+    sqlstate = "40P01"
