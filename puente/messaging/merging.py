@@ -118,10 +118,10 @@ class Shared:
 async def pairs(session: AsyncSession, reader: Reader, after: tuple[int, int] = (0, 0)) -> list[Pair]:
     """Who may be one person: the same number, or the same name beside the same child. Of more than a page, one more."""
     one, other = aliased(Contact), aliased(Contact)
-    # Those that are there twice first: hardly any are, and each number would be looked up otherwise.
-    twice = (
-        select(col(Contact.address)).where(col(Contact.channel) == "sms").group_by(col(Contact.address)).having(func.count() > 1)
-    )
+    # What is there twice first: hardly anything is, and each number and each name would be looked up otherwise.
+    numbers = select(col(Contact.address)).where(col(Contact.channel) == "sms")
+    twice = numbers.group_by(col(Contact.address)).having(func.count() > 1)
+    namesakes = select(col(Person.folded)).group_by(col(Person.folded)).having(func.count() > 1)
     number = select(one.person_id.label("a"), other.person_id.label("b")).join(  # type: ignore[attr-defined]
         other, (col(other.channel) == col(one.channel)) & (col(other.address) == col(one.address))
     )
@@ -134,6 +134,7 @@ async def pairs(session: AsyncSession, reader: Reader, after: tuple[int, int] = 
         .join(there, (col(there.student_id) == col(here.student_id)) & (col(there.guardian_id) > col(here.guardian_id)))
         .join(anne, col(anne.id) == col(here.guardian_id))
         .join(anna, (col(anna.id) == col(there.guardian_id)) & (col(anna.folded) == col(anne.folded)))
+        .where(col(anne.folded).in_(namesakes))
     )
     both = number.union(name).subquery()
     keep, gone = aliased(Person), aliased(Person)
