@@ -202,15 +202,15 @@ class Desk:
     async def settle(self, answers: Sequence[Answer]) -> None:
         """Write down a batch of answers, and do what they ask for."""
         at = self.now()
-        introduced = [a.work.contact_id for a in answers if a.work.introduces and isinstance(a.outcome, Sent)]
-        changing = [_id(a.work) for a in answers if a.settlement.failure or a.work.contact_id in introduced]
+        introducing = [answer.work for answer in answers if answer.work.introduces and isinstance(answer.outcome, Sent)]
+        changing = [_id(work) for work in introducing] + [_id(answer.work) for answer in answers if answer.settlement.failure]
         async with self.sessions.begin() as session:
             if changing:
-                await outbox.hold_contacts(session, col(Delivery.id).in_(database.padded(changing)))
+                await outbox.lock_numbers(session, col(Delivery.id).in_(database.padded(changing)))
             await self._write_down(session, [answer.settlement for answer in answers], at)
             await self._hear_what_came_first(session, answers, at)
-            if introduced:  # a family is told once how to stop, so most batches have none
-                new = (col(Contact.id).in_(introduced), col(Contact.introduced_at).is_(None))
+            if introducing:  # a family is told once how to stop, so most batches have none
+                new = (col(Contact.id).in_([work.contact_id for work in introducing]), col(Contact.introduced_at).is_(None))
                 await session.execute(
                     update(Contact)
                     .where(database.in_order(col(Contact.id), *new))

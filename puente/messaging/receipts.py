@@ -119,7 +119,7 @@ async def _note_arrival(session: AsyncSession, report: Report, at: datetime) -> 
 async def _note_failure(session: AsyncSession, report: Report, lines: Collection[str], at: datetime) -> int | None:
     """What the carrier had taken and could not deliver: tried again where that may help, else followed up."""
     assert report.failure
-    await outbox.hold_contacts(session, outbox.reported(report))
+    await outbox.lock_numbers(session, outbox.reported(report))
     row = (
         await session.execute(
             select(Delivery, col(Message.expires_at))
