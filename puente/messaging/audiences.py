@@ -6,6 +6,7 @@ taken away with `-`.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Integer,
     Select,
     SQLColumnExpression,
+    Subquery,
     and_,
     case,
     cast,
@@ -233,39 +235,50 @@ async def unreached(
 ) -> list[Unreached]:
     """Everyone in `who` without a usable contact, or whose one contact that was asked for is not usable."""
     wanted = who.subquery()
-    reached = exists().where(
-        col(Contact.person_id) == wanted.c.person_id,
-        or_(wanted.c.contact_id.is_(None), col(Contact.id) == wanted.c.contact_id),
-        usable(senders, policy),
-    )
     rows = await session.execute(
-        select(
-            col(Person.id),
-            col(Person.name),
-            col(Person.language),
-            func.count(col(Contact.id)),
-            func.count(_stopped_at(senders, policy)),
-            func.count(col(Contact.bad_at)),
-            func.count(case((is_theirs(), 1))),
-        )
-        .select_from(wanted)
-        .join(Person, col(Person.id) == wanted.c.person_id)
-        .outerjoin(Contact, col(Contact.person_id) == col(Person.id))
-        .where(~reached.correlate(wanted))
-        .group_by(col(Person.id), col(Person.name), col(Person.language))
+        select(col(Person.id), col(Person.name), col(Person.language), _why_not(wanted, senders, policy))
+        .join(wanted, wanted.c.person_id == col(Person.id))
+        .where(~_is_reached(wanted, senders, policy))
+        .distinct()
         .order_by(col(Person.id))
     )
-    return [Unreached(person_id or 0, name, language, _why(*counts)) for person_id, name, language, *counts in rows]
+    return [Unreached(person_id or 0, name, language, reason) for person_id, name, language, reason in rows]
 
 
-def _why(contacts: int, stopped: int, bad: int, theirs: int) -> str:
-    if contacts == 0:
-        return "no number on file"
-    if stopped:
-        return "asked us to stop"
-    if bad == 0 and theirs == 0:
-        return "nobody knows whether the number is theirs: ask them"
-    return "the number on file does not work" if bad else "this channel is not set up"
+async def tally(
+    session: AsyncSession, who: CompoundSelect | Select, senders: Collection[str], policy: Policy
+) -> tuple[Counter[str], Counter[str]]:
+    """How many of the people in `who` a message would reach, by language, and how many it would not, by why: see `unreached`."""
+    wanted = who.subquery()
+    why_not = case((_is_reached(wanted, senders, policy), ""), else_=_why_not(wanted, senders, policy)).label("why_not")
+    each = select(col(Person.language), why_not).join(wanted, wanted.c.person_id == col(Person.id)).subquery()
+    reached, missed = Counter[str](), Counter[str]()
+    for language, reason, number in await session.execute(select(*each.c, func.count()).group_by(*each.c)):
+        if reason:
+            missed[reason] += number
+        else:
+            reached[language] += number
+    return reached, missed
+
+
+def _is_reached(wanted: Subquery, senders: Collection[str], policy: Policy) -> ColumnElement[bool]:
+    return _has(wanted, or_(wanted.c.contact_id.is_(None), col(Contact.id) == wanted.c.contact_id), usable(senders, policy))
+
+
+def _why_not(wanted: Subquery, senders: Collection[str], policy: Policy) -> ColumnElement[str]:
+    """Why somebody without a usable contact has none. It is asked of those alone, and not of everybody."""
+    is_bad = _has(wanted, col(Contact.bad_at).is_not(None))
+    return case(
+        (~_has(wanted), "no number on file"),
+        (_has(wanted, _stopped_at(senders, policy).is_not(None)), "asked us to stop"),
+        (~is_bad & ~_has(wanted, is_theirs()), "nobody knows whether the number is theirs: ask them"),
+        (is_bad, "the number on file does not work"),
+        else_="this channel is not set up",
+    )
+
+
+def _has(wanted: Subquery, *where: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(col(Contact.person_id) == wanted.c.person_id, *where).correlate(wanted)
 
 
 def is_about_students(term: str) -> bool:

@@ -84,17 +84,10 @@ async def open_event(
 async def still_to_ask(session: AsyncSession, opened: Opened, senders: Collection[str]) -> tuple[Counter[str], Counter[str]]:
     """How many `open_event` would write to now, by language, and how many it would have called, by why: everyone whom the event is
     for, and who has not been invited yet."""
-    mine = (col(EventInterest.event_id) == opened.row.id, col(EventInterest.person_id) == col(Person.id))
+    who = audiences.recipients(audiences.parse(opened.file.audience), POLICY, per_student=False).subquery()
+    mine = (col(EventInterest.event_id) == opened.row.id, col(EventInterest.person_id) == who.c.person_id)
     invited = exists().where(*mine, col(EventInterest.invited_at).is_not(None))
-    who = audiences.recipients(audiences.parse(opened.file.audience), POLICY, per_student=False)
-    asked = select(col(Person.id)).where(col(Person.id).in_(select(who.subquery().c.person_id)), ~invited)
-    by_language = select(col(Person.language), func.count()).where(col(Person.id).in_(asked)).group_by(col(Person.language))
-    written = Counter[str]()
-    for language, count in await session.execute(by_language):
-        written[language] = count
-    to_call = await audiences.unreached(session, audiences.people(asked), senders, POLICY)
-    written.subtract(one.language for one in to_call)
-    return +written, Counter(one.reason for one in to_call)
+    return await audiences.tally(session, select(who).where(~invited), senders, POLICY)
 
 
 async def _open(session: AsyncSession, name: str, at: datetime, zone: ZoneInfo) -> Opened:
