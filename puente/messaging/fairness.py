@@ -56,6 +56,7 @@ from puente.translations import languages
 SMALL = 5  # families: fewer are not shown by themselves
 FRESH = timedelta(hours=1)
 PAGE = 25
+AT_ONCE = 200  # of whom was not reached are looked at in one go
 LONGEST = timedelta(days=400)
 
 ARRIVED = (State.sent, State.delivered)
@@ -155,7 +156,7 @@ class Translated:
 
 @dataclass(frozen=True)
 class Figures:
-    """All that the page and the report say of one school, or of all where it is empty."""
+    """All that the page and the report say of one school, or of all where it is empty. `missed` are the ids of the unreached."""
 
     school: str
     since: datetime
@@ -170,6 +171,7 @@ class Figures:
     answers: Answers = Answers()
     interpreted: list[Interpreted] = field(default_factory=list)
     translated: list[Translated] = field(default_factory=list)
+    missed: list[int] = field(default_factory=list)
 
     @property
     def whole(self) -> Counts:
@@ -238,6 +240,7 @@ async def figures(sessions: Sessions, school: str, period: Period, at: datetime)
     """Count. Between two questions to the database whoever waits for it has their turn."""
     async with sessions() as session:
         groups = (await session.execute(_grouped(school, period))).all()
+        missed = sorted(int(row[2]) for row in groups if row[0] == "missed")
     async with sessions() as session:
         # PostgreSQL adds sums up as decimals.
         sent = [
@@ -252,13 +255,27 @@ async def figures(sessions: Sessions, school: str, period: Period, at: datetime)
         school, period.since, period.until, period.kind, at,
         _groups(row for row in groups if row[0] == "language"), _groups(row for row in groups if row[0] == "school"),
         _groups(row for row in groups if row[0] == "grade"), {row[1]: row[2] for row in groups if row[0] == "why"},
-        sorted(sent, key=lambda one: (-one.texts, one.kind)), answers, interpreted, translated,
+        sorted(sent, key=lambda one: (-one.texts, one.kind)), answers, interpreted, translated, missed,
     )  # fmt: skip
 
 
-async def missed(session: AsyncSession, reader: Reader, at: datetime, *, after: int = 0, most: int = PAGE) -> list[Missed]:
-    """Whom nothing has reached in the thirty days before `at`, of those whom somebody may see."""
-    person, period = col(Person.id), lately(at)
+async def missed(
+    session: AsyncSession, reader: Reader, counted: Figures, at: datetime, *, after: int = 0, most: int = PAGE
+) -> list[Missed]:
+    """Whom nothing had reached when the figures were counted, and still has not, of those whom the reader may see."""
+    ids = [number for number in counted.missed if number > after]
+    found: list[Row] = []
+    for start in range(0, len(ids), AT_ONCE):
+        found += (await session.execute(_still_missed(reader, lately(at), ids[start : start + AT_ONCE]).limit(most))).all()
+        if len(found) >= most:
+            break
+    asked = await _asked(session, reader, [row[0] for row in found[:most]])
+    return [_missed(row, *asked.get(row[0], (None, ""))) for row in found[:most]]
+
+
+def _still_missed(reader: Reader, period: Period, ids: Sequence[int]) -> Select:
+    """SELECT of whom of these nothing has reached, with what says why."""
+    person = col(Person.id)
     theirs = select(col(Contact.id)).where(col(Contact.person_id) == person).correlate(Person)
     # One inside of the other and by their contacts: so the database looks at somebody's own texts, and not at all of the month's.
     of_period = exists().where(col(Message.id) == col(Delivery.message_id), *_is_of(period)).correlate(Delivery)
@@ -269,16 +286,11 @@ async def missed(session: AsyncSession, reader: Reader, at: datetime, *, after: 
         col(Guardianship.guardian_id) == person, col(Guardianship.rights) != Rights.none,
         access.is_seen(reader, col(Guardianship.student_id)),
     )  # fmt: skip
-    rows = (
-        await session.execute(
-            select(person, col(Person.name), col(Person.language), *(_contact(person, *where) for where in _CONTACTS), tried)
-            .where(person > after, may_be_told, ~arrived)
-            .order_by(person)
-            .limit(most)
-        )
-    ).all()
-    asked = await _asked(session, reader, [row[0] or 0 for row in rows])
-    return [_missed(row, *asked.get(row[0] or 0, (None, ""))) for row in rows]
+    return (
+        select(person, col(Person.name), col(Person.language), *(_contact(person, *where) for where in _CONTACTS), tried)
+        .where(person.in_(database.padded(ids)), may_be_told, ~arrived)
+        .order_by(person)
+    )
 
 
 def _missed(row: Row, task_id: int | None, owner: str) -> Missed:
@@ -359,6 +371,7 @@ def _grouped(school: str, period: Period) -> Select | Any:
     facts = _facts(school, period)
     sums = [func.sum(facts.c[name]) for name in NAMES]
     nothing = [literal(0)] * (len(NAMES) - 1)
+    is_missed = facts.c.reached == 0
     children = {
         "school": _who(school, col(Student.school).label("name")).subquery(),
         "grade": _who(school, col(Student.grade).label("name")).subquery(),
@@ -369,7 +382,8 @@ def _grouped(school: str, period: Period) -> Select | Any:
             select(literal(what), theirs.c.name, *sums).join(theirs, theirs.c.person == facts.c.person).group_by(theirs.c.name)
             for what, theirs in children.items()
         ),
-        select(literal("why"), facts.c.why, func.count(), *nothing).where(facts.c.reached == 0).group_by(facts.c.why),
+        select(literal("why"), facts.c.why, func.count(), *nothing).where(is_missed).group_by(facts.c.why),
+        select(literal("missed"), literal(""), facts.c.person, *nothing).where(is_missed),
     )
 
 

@@ -79,9 +79,9 @@ class Message(SQLModel, table=True):
         Index("ix_message_heard_on", "heard_on", "created_at", sqlite_where=HEARD, postgresql_where=HEARD),
         # The inbox: what families have written lately.
         Index("ix_message_heard_at", "created_at", sqlite_where=HEARD, postgresql_where=HEARD),
-        # The lists of messages: all of them, and one teacher's.
+        # The lists of messages: all of them, and what somebody wrote. Each page asks whether any of that was answered.
         Index("ix_message_listed", "created_at", sqlite_where=LISTED, postgresql_where=LISTED),
-        Index("ix_message_author", "author_id", "created_at", sqlite_where=LISTED, postgresql_where=LISTED),
+        Index("ix_message_author", "author_id", "created_at"),
         Index("ix_message_heard_from", "heard_from", "created_at", sqlite_where=STRANGE, postgresql_where=STRANGE),
     )
 

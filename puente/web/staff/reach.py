@@ -79,11 +79,12 @@ def reach_routes() -> APIRouter:
     @router.get("/reach/unreached")
     async def unreached(request: Request, reader: Office, after: After = 0) -> HTMLResponse:
         desk: Desk = request.app.state.desk
+        counted = await fairness.latest(desk.sessions, reader.school, desk.now())
         async with desk.sessions() as session:
-            found = await fairness.missed(session, reader, desk.now(), after=after, most=fairness.PAGE + 1)
+            found = await fairness.missed(session, reader, counted, desk.now(), after=after, most=fairness.PAGE + 1)
         page = found[: fairness.PAGE]
         more = page[-1].guardian_id if len(found) > len(page) else 0
-        return frame.page(request, reader, "unreached.html", missed=page, why=WHY, more=more)
+        return frame.page(request, reader, "unreached.html", missed=page, why=WHY, more=more, at=counted.made_at)
 
     @router.get("/reach/report.pdf")
     async def report(request: Request, reader: Office, since: Day = "", until: Day = "", kind: Asked = "") -> Response:
