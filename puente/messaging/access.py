@@ -33,6 +33,9 @@ from puente.models import (
     Student,
 )
 
+# How many of the staff the hub keeps its questions for, put together once.
+READERS = 500
+
 # Who sees a whole school, and who may say that something is urgent.
 WHOLE_SCHOOL = (Role.office, Role.admin)
 

@@ -252,8 +252,9 @@ async def tally(
     wanted = who.subquery()
     why_not = case((_is_reached(wanted, senders, policy), ""), else_=_why_not(wanted, senders, policy)).label("why_not")
     each = select(col(Person.language), why_not).join(wanted, wanted.c.person_id == col(Person.id)).subquery()
+    columns = (each.c.language, each.c.why_not)
     reached, missed = Counter[str](), Counter[str]()
-    for language, reason, number in await session.execute(select(*each.c, func.count()).group_by(*each.c)):
+    for language, reason, number in await session.execute(select(*columns, func.count()).group_by(*columns)):
         if reason:
             missed[reason] += number
         else:

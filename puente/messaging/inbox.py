@@ -10,9 +10,25 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, case, exists, false, func, or_, select, true, union, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+    true,
+    union,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
@@ -128,7 +144,8 @@ async def listed(
     messages = [row[0] for row in rows]
     guardian_ids = [row[1].id or 0 for row in rows]
     children = await _children(session, reader, guardian_ids)
-    unread, waiting = await _unread(session, reader, guardian_ids), await _waiting(session, reader, guardian_ids)
+    unread = await _unread(session, reader, guardian_ids)
+    waiting = set(guardian_ids) if shown == "waiting" else await _waiting(session, reader, guardian_ids)
     read_as = await threads.readings(session, [message.id or 0 for message in messages], reader.writes)
     return [
         _thread(message, person, children, read_as.get(message.id or 0), unread, person.id in waiting)
@@ -144,7 +161,7 @@ async def _latest(session: AsyncSession, reader: Reader, shown: Shown, before: i
     newest: dict[int, int] = {}
     last = None
     while True:
-        query = select(col(Message.id), col(Message.author_id)).where(*_among(reader, shown))
+        query = select(col(Message.id), col(Message.author_id)).where(*_listed(reader, shown))
         query = query.where(col(Message.id) < last) if last else query
         rows = (await session.execute(query.order_by(col(Message.id).desc()).limit(STEP))).all()
         for number, author in rows:
@@ -156,31 +173,38 @@ async def _latest(session: AsyncSession, reader: Reader, shown: Shown, before: i
 
 
 async def count_unread(session: AsyncSession, reader: Reader, at: datetime) -> int:
-    """How many families have written lately to somebody who has not read it yet, counted up to a hundred.
+    """How many families have written lately to somebody who has not read it yet, counted up to a hundred."""
+    return await session.scalar(_unread_lately(reader), {"since": at - LATELY}) or 0
 
-    Every page shows it: so what came to them is found first, by their own contacts, texts and turns, and only that is looked at.
-    """
-    since = at - LATELY
-    theirs = [col(Message.id).in_(_came_to(reader, since)), *_among(reader, "unread"), col(Message.created_at) >= since]
+
+# Every page asks this, and to put the question together takes longer than to answer it.
+@lru_cache(access.READERS)
+def _unread_lately(reader: Reader) -> Select:
+    theirs = [*_listed(reader, "unread"), col(Message.created_at) >= bindparam("since")]
     some = select(col(Message.author_id)).where(*theirs).distinct().limit(COUNTED).subquery()
-    return await session.scalar(select(func.count()).select_from(some)) or 0
+    return select(func.count()).select_from(some)
 
 
-def _came_to(reader: Reader, since: datetime) -> CompoundSelect:
-    """SELECT of the ids of what `is_to` is true of, and of some more."""
+def _listed(reader: Reader, shown: Shown) -> list[ColumnElement[bool]]:
+    """`_among`, of all families. What came to somebody themselves is found first: so only that is looked at, and not all that
+    families ever wrote."""
+    return [*([] if shown == "all" else [col(Message.id).in_(_came_to(reader))]), *_among(reader, shown)]
+
+
+def _came_to(reader: Reader) -> CompoundSelect:
+    """SELECT of the ids of what `is_to` is true of, and of some more: by somebody's own contacts, texts and turns."""
     heard, answered = aliased(Message), aliased(Message)
-    lately = (col(heard.heard_on).is_not(None), col(heard.created_at) >= since)
     delivered = select(col(Delivery.message_id)).where(col(Delivery.contact_id).in_(threads.contacts_of(reader.person_id)))
     answers = (
         select(col(heard.id))
         .join(answered, col(answered.id) == col(heard.reply_to))
-        .where(*lately, col(answered.author_id) == reader.person_id)
+        .where(col(answered.author_id) == reader.person_id, col(heard.heard_on).is_not(None))
     )
     handed = (
         select(col(heard.id))
         .join(Contact, col(Contact.id) == col(heard.heard_on))
         .join(ThreadTurn, col(ThreadTurn.guardian_id) == col(Contact.person_id))
-        .where(*lately, *_handed(reader, heard))
+        .where(*_handed(reader, heard))
     )
     return union(delivered, answers, handed)
 

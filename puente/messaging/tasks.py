@@ -6,8 +6,10 @@ What was tried and did not work stays with the task, as lines of its `outcome`; 
 """
 
 import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Row, Select, and_, case, exists, false, func, or_, select, true
@@ -35,6 +37,7 @@ from puente.models import (
     Student,
     Task,
     TaskKind,
+    database,
 )
 from puente.translations import languages
 
@@ -88,7 +91,7 @@ class Try:
 async def waiting(session: AsyncSession) -> list[Waiting]:
     """All open tasks, the oldest first."""
     rows = (await session.execute(_shown().where(col(Task.done_at).is_(None)).order_by(col(Task.id)))).all()
-    return [await _waiting(session, row) for row in rows]
+    return await _waiting(session, rows)
 
 
 def is_seen(reader: Reader) -> ColumnElement[bool]:
@@ -135,22 +138,28 @@ async def listed(session: AsyncSession, reader: Reader, whose: Whose, *, after: 
         query = query.where(col(Task.id) < after) if after else query
     else:
         query = query.where(col(Task.id) > after).order_by(col(Task.id))
-    return [await _waiting(session, row) for row in (await session.execute(query)).all()]
+    return await _waiting(session, (await session.execute(query)).all())
 
 
 async def count(session: AsyncSession, reader: Reader) -> int:
     """How many tasks wait for somebody: their own, and for the office and reviewers those that are nobody's, up to a hundred."""
+    return await session.scalar(_counted(reader)) or 0
+
+
+# Every page asks this, and to put the question together takes longer than to answer it.
+@lru_cache(access.READERS)
+def _counted(reader: Reader) -> Select:
     mine = [col(Task.owner_id) == reader.person_id]
     if reader.has(Role.reviewer, *WHOLE_SCHOOL):
         mine.append(and_(col(Task.owner_id).is_(None), is_seen(reader)))
     some = select(col(Task.id)).where(col(Task.done_at).is_(None), or_(*mine)).limit(COUNTED).subquery()
-    return await session.scalar(select(func.count()).select_from(some)) or 0
+    return select(func.count()).select_from(some)
 
 
 async def opened(session: AsyncSession, reader: Reader, task_id: int) -> Waiting | None:
     """A task, open or done, that somebody may see."""
-    row = (await session.execute(_shown().where(col(Task.id) == task_id, is_seen(reader)))).first()
-    return await _waiting(session, row) if row else None
+    rows = (await session.execute(_shown().where(col(Task.id) == task_id, is_seen(reader)))).all()
+    return next(iter(await _waiting(session, rows)), None)
 
 
 async def finish(
@@ -305,12 +314,30 @@ def _shown() -> Select:
     )
 
 
-async def _waiting(session: AsyncSession, row: Row) -> Waiting:
+async def _waiting(session: AsyncSession, rows: Sequence[Row]) -> list[Waiting]:
+    contacts = await _contacts(session, {task.person_id for task, *_ in rows if _asks_way(task)})
+    return [_as_waiting(row, contacts) for row in rows]
+
+
+def _as_waiting(row: Row, contacts: Mapping[int, Sequence[Contact]]) -> Waiting:
     task, name, whose, contact, message, done_by = row
-    asks_way = task.kind in (TaskKind.repair, TaskKind.call) and task.person_id and task.done_at is None
-    best_way = await _best_way(session, task, contact) if asks_way else ""
+    best_way = _best_way(contacts.get(task.person_id, ()), contact) if _asks_way(task) else ""
     text = message.text if message and message.kind is Kind.reply else ""
     return Waiting(task, name or "", whose or "", best_way, text, done_by or "")
+
+
+def _asks_way(task: Task) -> bool:
+    return task.kind in (TaskKind.repair, TaskKind.call) and task.person_id is not None and task.done_at is None
+
+
+async def _contacts(session: AsyncSession, people: Collection[int]) -> dict[int, list[Contact]]:
+    """All contacts of each, in the order in which they prefer them."""
+    ids, found = sorted(people), dict[int, list[Contact]]()
+    for start in range(0, len(ids), PAGE):
+        theirs = col(Contact.person_id).in_(database.padded(ids[start : start + PAGE]))
+        for contact in await session.scalars(select(Contact).where(theirs).order_by(col(Contact.position), col(Contact.id))):
+            found.setdefault(contact.person_id, []).append(contact)
+    return found
 
 
 async def _write(session: AsyncSession, task: Task, what: str, at: datetime, by: int, note: str) -> None:
@@ -326,14 +353,12 @@ async def _write(session: AsyncSession, task: Task, what: str, at: datetime, by:
         session.add(Outreach(student_id=task.student_id, at=at, kind=logged[task.kind], text=said, by=by))
 
 
-async def _best_way(session: AsyncSession, task: Task, contact: Contact | None) -> str:
+def _best_way(theirs: Sequence[Contact], contact: Contact | None) -> str:
     """The guardian's own other contact, else their telephone. Never the child's other guardian: that is not for them to know."""
-    others = (col(Contact.id) != contact.id,) if contact else ()
-    if other := await session.scalar(audiences.open_contacts(task.person_id, *others).limit(1)):
+    others = [one for one in theirs if one.bad_at is None and one.stopped_at is None and (contact is None or one.id != contact.id)]
+    if other := next(iter(others), None):
         return ANOTHER_CHANNEL.get(other.channel, "")
-    number = contact or await session.scalar(
-        select(Contact).where(col(Contact.person_id) == task.person_id, col(Contact.channel) == "sms").limit(1)
-    )
+    number = contact or next((one for one in theirs if one.channel == "sms"), None)
     return CALL if number is not None and _takes_calls(number) else LETTER
 
 

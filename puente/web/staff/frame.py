@@ -8,10 +8,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from babel import Locale
 from babel.numbers import format_decimal, format_percent
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -113,10 +115,10 @@ class Words:
         return _filled(said, {"number": self.number(number), **values})
 
     def number(self, value: float) -> str:
-        return format_decimal(value, locale=self.locale)
+        return _number(value, self.locale)
 
     def percent(self, share: float) -> str:
-        return format_percent(share, locale=self.locale)
+        return _percent(share, self.locale)
 
     def day(self, value: date | datetime) -> str:
         if isinstance(value, datetime):
@@ -137,6 +139,17 @@ class Words:
 
     def direction(self, tag: str) -> str:
         return "rtl" if languages.is_right_to_left(tag) else "ltr"
+
+
+# A page of figures writes hundreds of numbers, and most of them again the next time.
+@lru_cache(4096)
+def _number(value: float, locale: Locale) -> str:
+    return format_decimal(value, locale=locale)
+
+
+@lru_cache(4096)
+def _percent(share: float, locale: Locale) -> str:
+    return format_percent(share, locale=locale)
 
 
 def plain(said: object) -> str:
