@@ -238,7 +238,7 @@ async def unreached(
     rows = await session.execute(
         select(col(Person.id), col(Person.name), col(Person.language), _why_not(wanted, senders, policy))
         .join(wanted, wanted.c.person_id == col(Person.id))
-        .where(~_is_reached(wanted, senders, policy))
+        .where(~_has(wanted, or_(wanted.c.contact_id.is_(None), col(Contact.id) == wanted.c.contact_id), usable(senders, policy)))
         .distinct()
         .order_by(col(Person.id))
     )
@@ -248,9 +248,13 @@ async def unreached(
 async def tally(
     session: AsyncSession, who: CompoundSelect | Select, senders: Collection[str], policy: Policy
 ) -> tuple[Counter[str], Counter[str]]:
-    """How many of the people in `who` a message would reach, by language, and how many it would not, by why: see `unreached`."""
+    """How many of the people in `who` a message would reach, by language, and how many it would not, by why: see `unreached`.
+
+    They may be all families of a district: so who can be reached is listed once, and not asked about one after the other.
+    """
     wanted = who.subquery()
-    why_not = case((_is_reached(wanted, senders, policy), ""), else_=_why_not(wanted, senders, policy)).label("why_not")
+    is_reached = wanted.c.person_id.in_(select(col(Contact.person_id)).where(usable(senders, policy)))
+    why_not = case((is_reached, ""), else_=_why_not(wanted, senders, policy)).label("why_not")
     each = select(col(Person.language), why_not).join(wanted, wanted.c.person_id == col(Person.id)).subquery()
     columns = (each.c.language, each.c.why_not)
     reached, missed = Counter[str](), Counter[str]()
@@ -260,10 +264,6 @@ async def tally(
         else:
             reached[language] += number
     return reached, missed
-
-
-def _is_reached(wanted: Subquery, senders: Collection[str], policy: Policy) -> ColumnElement[bool]:
-    return _has(wanted, or_(wanted.c.contact_id.is_(None), col(Contact.id) == wanted.c.contact_id), usable(senders, policy))
 
 
 def _why_not(wanted: Subquery, senders: Collection[str], policy: Policy) -> ColumnElement[str]:

@@ -14,7 +14,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -85,9 +85,10 @@ async def still_to_ask(session: AsyncSession, opened: Opened, senders: Collectio
     """How many `open_event` would write to now, by language, and how many it would have called, by why: everyone whom the event is
     for, and who has not been invited yet."""
     who = audiences.recipients(audiences.parse(opened.file.audience), POLICY, per_student=False).subquery()
-    mine = (col(EventInterest.event_id) == opened.row.id, col(EventInterest.person_id) == who.c.person_id)
-    invited = exists().where(*mine, col(EventInterest.invited_at).is_not(None))
-    return await audiences.tally(session, select(who).where(~invited), senders, POLICY)
+    invited = select(col(EventInterest.person_id)).where(
+        col(EventInterest.event_id) == opened.row.id, col(EventInterest.invited_at).is_not(None)
+    )
+    return await audiences.tally(session, select(who).where(who.c.person_id.not_in(invited)), senders, POLICY)
 
 
 async def _open(session: AsyncSession, name: str, at: datetime, zone: ZoneInfo) -> Opened:
