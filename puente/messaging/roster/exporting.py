@@ -14,24 +14,33 @@ from sqlmodel import col
 from puente.messaging.roster.cells import FORMULA_STARTS
 from puente.messaging.roster.files import FAMILY_NEEDED, FAMILY_OPTIONAL
 from puente.models import Contact, Group, Guardianship, Membership, Person, Student
+from puente.models.database import Sessions
 
 COLUMNS = (*FAMILY_NEEDED, *(column for column in FAMILY_OPTIONAL if column != "student_mobile"))
 AT_ONCE = 500
 
 
-async def families(session: AsyncSession, seen: ColumnElement[bool]) -> AsyncIterator[str]:
-    """The lines of the CSV, some hundred rows at a time; `seen` is which students are in it."""
+async def families(sessions: Sessions, seen: ColumnElement[bool]) -> AsyncIterator[str]:
+    """The lines of the CSV, some hundred rows at a time; `seen` is which students are in it.
+
+    No transaction stays open between: whoever fetches the file over a slow line would keep the database from everybody.
+    """
     # Spreadsheets take a file for UTF-8 where it begins so.
     yield "\ufeff" + _lines([COLUMNS])
     after = (0, 0)
-    while rows := await _some(session, seen, after):
-        after = rows[-1][0].id or 0, rows[-1][1].id or 0
-        numbers = await _numbers(session, [person.id or 0 for _, person, _ in rows])
-        groups = await _groups(session, [student.id or 0 for student, _, _ in rows])
-        yield _lines(
-            _row(student, person, link, numbers.get(person.id or 0), groups.get(student.id or 0, []))
-            for student, person, link in rows
-        )
+    while True:
+        async with sessions() as session:
+            rows = await _some(session, seen, after)
+            numbers = await _numbers(session, [person.id or 0 for _, person, _ in rows])
+            groups = await _groups(session, [student.id or 0 for student, _, _ in rows])
+        if rows:
+            after = rows[-1][0].id or 0, rows[-1][1].id or 0
+            yield _lines(
+                _row(student, person, link, numbers.get(person.id or 0), groups.get(student.id or 0, []))
+                for student, person, link in rows
+            )
+        if len(rows) < AT_ONCE:
+            return
 
 
 async def _some(

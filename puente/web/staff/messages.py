@@ -5,8 +5,6 @@ loads the page again.
 """
 
 import asyncio
-import csv
-import io
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
@@ -22,7 +20,7 @@ from puente.messaging.access import Reader
 from puente.messaging.composing import AlreadySent
 from puente.messaging.following import Next, Place, Standing
 from puente.models import HubError, Kind, MadeBy, Message, MessageState, Person, Rendering, Schedule, State
-from puente.programs.tables import safe_cell
+from puente.programs.tables import safe_cell, written
 from puente.web.staff import compose, frame, times
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import Words, _
@@ -104,13 +102,9 @@ def messages_routes() -> APIRouter:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             await _seen(session, reader, message_id)
-        words, out = frame.words_of(request, reader), io.StringIO()
-        table = csv.writer(out)
-        table.writerow(frame.plain(words.t(name)) for name in COLUMNS)
-        async for rows in following.exported(desk.sessions, reader, message_id):
-            table.writerows(_cells(row, words) for row in rows)
-        # The mark at the beginning tells Excel that it is UTF-8.
-        return frame.attachment(f"\ufeff{out.getvalue()}", "text/csv; charset=utf-8", f"message-{message_id}.csv")
+        headers = {**frame.HEADERS, "Content-Disposition": f'attachment; filename="message-{message_id}.csv"'}
+        lines = _exported(desk, reader, message_id, frame.words_of(request, reader))
+        return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
 
     @router.post("/messages/{message_id}/cancel")
     async def cancel(request: Request, reader: Staff, message_id: Id) -> Response:
@@ -247,6 +241,13 @@ async def _follow(request: Request, reader: Reader, message_id: int) -> AsyncIte
 
 def _has_some_left(message: Message, standing: Standing) -> bool:
     return message.state in (MessageState.ready, MessageState.paused) or any(standing.total[place] for place in following.MOVING)
+
+
+async def _exported(desk: Desk, reader: Reader, message_id: int, words: Words) -> AsyncIterator[str]:
+    """The lines of the CSV, some at a time. The mark at the beginning tells Excel that it is UTF-8."""
+    yield "\ufeff" + written([[frame.plain(words.t(name)) for name in COLUMNS]])
+    async for rows in following.exported(desk.sessions, reader, message_id):
+        yield written(_cells(row, words) for row in rows)
 
 
 def _cells(row: Row, words: Words) -> list[str]:

@@ -9,7 +9,6 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -111,7 +110,8 @@ def roster_routes() -> APIRouter:
     async def export(request: Request, reader: Office) -> Response:
         desk: Desk = request.app.state.desk
         headers = {**frame.HEADERS, "Content-Disposition": 'attachment; filename="people.csv"'}
-        return StreamingResponse(_export(desk, reader), media_type="text/csv; charset=utf-8", headers=headers)
+        lines = exporting.families(desk.sessions, access.is_seen(reader, col(Student.id)))
+        return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
 
     return router
 
@@ -199,12 +199,6 @@ async def _read(desk: Desk, folder: Path, *, dry: bool) -> Read:
 def _roster_in(folder: Path, region: str, on: date) -> tuple[str, Roster]:
     (file,) = folder.iterdir()
     return file.name, roster.read(file, region, on)
-
-
-async def _export(desk: Desk, reader: Reader) -> AsyncIterator[str]:
-    async with desk.sessions() as session:
-        async for lines in exporting.families(session, access.is_seen(reader, col(Student.id))):
-            yield lines
 
 
 def _check_all(reader: Reader) -> None:

@@ -1,5 +1,6 @@
 """The roster's page: nothing changes before somebody has seen what will, then exactly that file is imported, and only once."""
 
+import asyncio
 import csv
 import io
 import zipfile
@@ -7,9 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlmodel import col
 
+from puente.messaging.roster import exporting
 from puente.models import Contact, Guardianship, Person, Rights, Student
 from puente.models.database import Sessions
 from puente.web.staff import roster
@@ -180,6 +182,20 @@ async def test_nothing_in_an_export_is_a_formula(office: Office) -> None:
     exported = (await (await office.signed_in("admin")).get("/roster/people.csv")).content.decode("utf-8-sig")
     cells = [cell for line in csv.reader(io.StringIO(exported)) for cell in line]
     assert not [cell for cell in cells if cell.startswith(("=", "-", "@", "\t"))]
+
+
+@on_sqlite
+async def test_whoever_fetches_the_people_slowly_keeps_the_database_from_nobody(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "AT_ONCE", 1)
+    lines = exporting.families(office.sessions, true())
+    fetched = [await anext(lines), await anext(lines)]
+    async with asyncio.timeout(5), office.sessions.begin() as session:  # SQLite has one connection
+        (await session.get_one(Person, office.numbers.person["ana"])).name = "Ana Maria Reyes"
+    fetched += [line async for line in lines]
+    table = list(csv.DictReader(io.StringIO("".join(fetched).removeprefix("\ufeff"))))
+    assert len(table) == len(await links(office)), "each once"
 
 
 async def another_admin(office: Office) -> int:
