@@ -35,6 +35,8 @@ from puente.models import (
 
 # How many of the staff the hub keeps its questions for, put together once.
 READERS = 500
+# How far what waits for somebody is counted: the menu says "99+".
+COUNTED = 100
 
 # Who sees a whole school, and who may say that something is urgent.
 WHOLE_SCHOOL = (Role.office, Role.admin)

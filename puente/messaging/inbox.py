@@ -59,7 +59,6 @@ from puente.models import (
 )
 
 PAGE = 50
-COUNTED = 100  # at the most: the menu says "99+"
 LATELY = timedelta(days=30)
 STEP = 400  # texts that are read in one go
 SHORT = 140  # letters of a text in the list
@@ -181,7 +180,7 @@ async def count_unread(session: AsyncSession, reader: Reader, at: datetime) -> i
 @lru_cache(access.READERS)
 def _unread_lately(reader: Reader) -> Select:
     theirs = [*_listed(reader, "unread"), col(Message.created_at) >= bindparam("since")]
-    some = select(col(Message.author_id)).where(*theirs).distinct().limit(COUNTED).subquery()
+    some = select(col(Message.author_id)).where(*theirs).distinct().limit(access.COUNTED).subquery()
     return select(func.count()).select_from(some)
 
 

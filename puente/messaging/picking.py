@@ -6,6 +6,7 @@ named     the same in names, for a person to read
 reached   how many families that is, in which languages, by which way, at what hour there, and who is not reached and why
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -196,8 +197,14 @@ async def _groups(session: AsyncSession, reader: Reader, search: str) -> list[Pi
     query = access.groups(reader).limit(MOST + 1)
     if search:
         query = query.where(func.lower(col(Group.name)).contains(search.lower(), autoescape=True))
-    found = await session.scalars(query)
+    found = sorted(await session.scalars(query), key=lambda group: _as_people_count(group.name))
     return [Pick(f"group:{group.name}", group.name) for group in found]
+
+
+def _as_people_count(name: str) -> list[tuple[bool, int, str]]:
+    """For sorting: Class 2 stands before Class 10."""
+    parts = [part for part in re.split(r"(\d+)", name.casefold()) if part]
+    return [(False, int(part), "") if part.isdecimal() else (True, 0, part) for part in parts]
 
 
 async def _students(session: AsyncSession, reader: Reader, search: str) -> list[Pick]:

@@ -46,7 +46,6 @@ CALL = "call the number on file"
 LETTER = "no other way is on file: a letter, or in person"
 
 PAGE = 50
-COUNTED = 100
 LONGEST_NOTE = 300
 LONGEST_OUTCOME = 1000
 # What the outcome says first; the pages have the words for it.
@@ -152,7 +151,7 @@ def _counted(reader: Reader) -> Select:
     mine = [col(Task.owner_id) == reader.person_id]
     if reader.has(Role.reviewer, *WHOLE_SCHOOL):
         mine.append(and_(col(Task.owner_id).is_(None), is_seen(reader)))
-    some = select(col(Task.id)).where(col(Task.done_at).is_(None), or_(*mine)).limit(COUNTED).subquery()
+    some = select(col(Task.id)).where(col(Task.done_at).is_(None), or_(*mine)).limit(access.COUNTED).subquery()
     return select(func.count()).select_from(some)
 
 

@@ -20,6 +20,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from puente.messaging import access
 from puente.messaging.access import Reader
 from puente.models import HubError, Role
 from puente.translations import dates, languages
@@ -180,6 +181,7 @@ def page(
         "path": request.url.path,
         "form_key": getattr(request.state, "form_key", ""),
         "counts": getattr(request.state, "counts", {}),
+        "many": access.COUNTED,
         "said": SAID.get(request.query_params.get("said", ""), ""),
         "error": error,
         "versions": VERSIONS,

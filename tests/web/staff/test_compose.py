@@ -12,6 +12,7 @@ from puente.messaging import saved
 from puente.models import (
     Account,
     Contact,
+    Group,
     GroupStaff,
     Kind,
     Membership,
@@ -400,3 +401,15 @@ async def test_a_stopped_number_is_said_to_be_so_before_anything_is_sent(office:
             contact.stopped_at = office.at - timedelta(days=1)
     shown = await (await office.signed_in("rivera")).post("/write/preview", FORM)
     assert "Bao Tran (Vietnamese): asked us to stop" in shown.text
+
+
+@on_sqlite
+async def test_classes_stand_in_the_order_in_which_people_count(office: Office) -> None:
+    async with office.sessions.begin() as session:
+        mine = [Group(name=name) for name in ("Class 10", "Class 9", "class 9b", "Bus 12")]
+        session.add_all(mine)
+        await session.flush()
+        session.add_all(GroupStaff(group_id=one.id or 0, person_id=office.numbers.person["rivera"]) for one in mine)
+    page = await (await office.signed_in("rivera")).get("/write")
+    ticked = [one["value"] for one in page.all("input") if (one["value"] or "").startswith("group:")]
+    assert ticked == ["group:3B", "group:Bus 12", "group:Class 9", "group:class 9b", "group:Class 10"]

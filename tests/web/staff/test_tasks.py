@@ -272,3 +272,24 @@ async def test_the_list_is_paged_and_every_kind_can_be_opened(office: Office, mo
     assert len(seen) == len(TaskKind)
     for path in seen:
         assert (await browser.get(path)).status == 200
+
+
+@on_sqlite
+async def test_what_waits_is_counted_up_to_a_hundred_and_beyond_that_it_says_more(office: Office) -> None:
+    async def put(number: int) -> None:
+        async with office.sessions.begin() as session:
+            person = office.numbers.person["ana"]
+            session.add_all(
+                Task(key=secrets.token_hex(8), kind=TaskKind.call, reason="Call.", created_at=NOON, person_id=person)
+                for _ in range(number)
+            )
+
+    browser = await office.signed_in("office")
+    await put(99)
+    page = await browser.get("/")
+    assert "99 tasks are waiting" in page.text
+    assert ">99</span>" in page.body
+    await put(1)
+    page = await browser.get("/")
+    assert "More than 99 tasks are waiting" in page.text
+    assert ">99+</span>" in page.body
