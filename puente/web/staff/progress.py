@@ -190,7 +190,7 @@ def progress_routes() -> APIRouter:
     async def change_draft(
         request: Request, reader: Staff, message_id: Id, text: Text = "", seen: Short = "", do: Short = ""
     ) -> Response:
-        return await _change(request, reader, message_id, _clean(text), seen, do)
+        return await _change(request, reader, message_id, conversations.typed(text), seen, do)
 
     @router.get("/progress/quiet")
     async def quiet_page(request: Request, reader: Staff, teacher: After = 0) -> HTMLResponse:
@@ -213,13 +213,9 @@ def progress_routes() -> APIRouter:
         request: Request, reader: Staff, student_id: Id, text: Text = "", subject: Short = "", language: Short = "en",
         pick: Numbers = None,
     ) -> Response:  # fmt: skip
-        return await _write(request, reader, student_id, _clean(text), subject, language, pick or [])
+        return await _write(request, reader, student_id, conversations.typed(text), subject, language, pick or [])
 
     return router
-
-
-def _clean(text: str) -> str:
-    return conversations.readable(text.replace("\r\n", "\n")).strip()
 
 
 def _in_group(reader: Reader, group: int) -> ColumnElement[bool]:
