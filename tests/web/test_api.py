@@ -366,12 +366,12 @@ async def test_what_is_another_schools_is_not_there(office: Office, who: str) ->
 async def test_each_route_is_for_its_roles_and_takes_its_methods_alone(office: Office) -> None:
     asks = {who: await program_of(office, who) for who in ("rivera", "reviewer", "helper", "office", "admin")}
     roles = {"rivera": "teacher", "reviewer": "reviewer", "helper": "interpreter", "office": "office", "admin": "admin"}
-    known: dict[str, set[str]] = {}
+    tried: set[str] = set()
     for route in ROUTES:
         if not route.path.startswith("/v1"):
             continue
         path = re.sub(r"{\w+}", "csv" if "glossary" in route.path else "999", route.path).removeprefix("/v1")
-        known.setdefault(path, set()).update(route.methods or ())
+        tried.add(path)
         (gate,) = [one.call for one in route.dependant.dependencies if hasattr(one.call, "roles")]
         allowed = {role.value for role in gate.roles}  # type: ignore[union-attr]
         for who, role in roles.items():
@@ -379,8 +379,10 @@ async def test_each_route_is_for_its_roles_and_takes_its_methods_alone(office: O
                 for method in route.methods or ():
                     assert (await asks[who].ask(method, path, json=BODIES.get(route.path))).status == 403, (who, method, path)
         await forget_calls(office)
-    for path, methods in known.items():
-        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - methods:
+    for path in tried:
+        # An address may be a word of ours and also an id: what takes it as either counts.
+        takes = {method for route in ROUTES if route.path_regex.match(f"/v1{path}") for method in route.methods or ()}
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - takes:
             answer = await asks["admin"].ask(method, path)
             assert answer.status == 405, (method, path)
             assert answer.detail

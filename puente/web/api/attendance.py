@@ -79,7 +79,7 @@ class OutreachIn(Given):
 def attendance_routes() -> APIRouter:
     router = APIRouter(prefix="/v1/attendance", tags=["Attendance"])
 
-    @router.post("", openapi_extra=files.FORM)
+    @router.post("", openapi_extra=files.TABLES)
     async def import_attendance(request: Request, reader: OfficeWrites, dry_run: DryRun = False) -> RegisterOut:
         """Import the register, for the students whom one sees. Safe to repeat: the same file again changes nothing."""
         desk: Desk = request.app.state.desk

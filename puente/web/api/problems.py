@@ -101,6 +101,8 @@ STATUSES: dict[type[HubError], int] = {
     opening.TooLateToOpen: 409,
     FixedByNow: 409,
     columns.Changed: 409,
+    columns.NotTwice: 409,
+    columns.NoSuchColumn: 404,
     drafts.NoSuchDraft: 404,
     Reused: 422,
     TooOften: 429,

@@ -78,7 +78,7 @@ class DiscardedOut(Shown):
 def progress_routes() -> APIRouter:
     router = APIRouter(prefix="/v1/progress", tags=["Progress"])
 
-    @router.post("/marks", openapi_extra=sent.FORM)
+    @router.post("/marks", openapi_extra=sent.TABLES)
     async def import_marks(request: Request, reader: StaffWrites, dry_run: DryRun = False) -> MarksOut:
         """Import a gradebook, for the students whom one sees: a CSV, or OneRoster's. Safe to repeat. Nothing is sent, since drafts
         wait for a person."""
@@ -112,7 +112,7 @@ def progress_routes() -> APIRouter:
         async with desk.sessions.begin() as session:
             if not await seeing.locked(session, seeing.seen(reader), col(Message.id) == message_id):
                 raise NotThere(NotThere.__doc__)
-            await drafts.edit(session, message_id, conversations.readable(given.text.replace("\r\n", "\n")))
+            await drafts.edit(session, message_id, conversations.typed(given.text))
             await session.flush()
             (shown,) = await _shown(session, desk, await drafts.drafts(session, [message_id]))
         return shown

@@ -124,7 +124,7 @@ class ScheduleOut(Shown):
 def school_routes() -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["School"])
 
-    @router.post("/roster", openapi_extra=files.FORM)
+    @router.post("/roster", openapi_extra=files.TABLES)
     async def import_roster(request: Request, reader: OfficeWrites, dry_run: bool = False) -> RosterOut:
         """Import a roster of families or of staff, or a OneRoster set. Safe to repeat; with `dry_run` nothing is changed."""
         check_all(reader)
