@@ -639,7 +639,7 @@ async def state(office: Office) -> str:
 # What is written about it
 
 API_MD = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
-PROGRAMS = {"Conferences", "Events", "Progress", "Attendance", "Columns"}
+PROGRAMS = {"Conferences", "Events", "Progress", "Attendance", "Columns", "Resources"}
 
 
 def test_the_calls_that_are_written_about_are_those_that_there_are() -> None:

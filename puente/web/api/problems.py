@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from puente.messaging import access, composing, inbox, planning, scheduling, tasks, tokens
 from puente.models import HubError
-from puente.programs import columns
+from puente.programs import columns, resources
 from puente.programs.conferences import helping, inviting
 from puente.programs.conferences.keeping import NoSuchDay
 from puente.programs.conferences.seeing import NotOfYours
@@ -104,6 +104,7 @@ STATUSES: dict[type[HubError], int] = {
     columns.NotTwice: 409,
     columns.NoSuchColumn: 404,
     drafts.NoSuchDraft: 404,
+    resources.NoSuchResource: 404,
     Reused: 422,
     TooOften: 429,
 }
