@@ -330,6 +330,7 @@ BODIES: dict[str, Any] = {
     "/v1/events/{event_id}/draw": {"seed": 7},
     "/v1/events/{event_id}/attendance": {"session": 1},
     "/v1/progress/drafts/{message_id}": {"text": "Hello."},
+    "/v1/progress/students/{student_id}/drafts": {"text": "Hello."},
     "/v1/attendance/{student_id}/outreach": {"kind": "call", "text": "Hello."},
 }
 

@@ -19,7 +19,7 @@ from puente.programs.conferences.seeing import NotOfYours
 from puente.programs.documents import WrongFile
 from puente.programs.events import drawing, opening
 from puente.programs.events.keeping import FixedByNow, NoSuchEvent
-from puente.programs.progress import drafts
+from puente.programs.progress import drafts, writing
 
 KIND = "application/problem+json"
 MOST_WRONG = 50  # that are named at once
@@ -104,6 +104,7 @@ STATUSES: dict[type[HubError], int] = {
     columns.NotTwice: 409,
     columns.NoSuchColumn: 404,
     drafts.NoSuchDraft: 404,
+    writing.WrittenAlready: 409,
     resources.NoSuchResource: 404,
     Reused: 422,
     TooOften: 429,
