@@ -10,7 +10,7 @@ import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -308,7 +308,7 @@ async def _gathered(session: AsyncSession, query: Select[Any, Any]) -> dict[int,
 async def _read(desk: Desk, reader: Reader, folder: Path, *, dry: bool) -> Read:
     """Take a file for the students whom its reader sees, or try out what it would change."""
     name, levels, book = await asyncio.to_thread(_book_in, folder, desk.levels_file)
-    at, today = desk.now(), _today(desk)
+    at, today = desk.now(), desk.today
     async with desk.sessions() as session:
         taken, drafted = await seeing.take(session, reader, book, levels, at, today)
         found = await drafts.drafts(session, drafted[:MOST_SHOWN]) if drafted else []
@@ -500,7 +500,3 @@ async def _write(
             request, reader, student_id, text=text, subject=subject, language=language, picked=picked, error=frame.sentence(wrong)
         )
     return frame.redirect(f"/progress/drafts/{message_id}")
-
-
-def _today(desk: Desk) -> date:
-    return desk.now().astimezone(desk.school.timezone).date()
