@@ -15,6 +15,7 @@ from puente.models import AttendanceCode, OutreachKind, Person, Standing, Studen
 from puente.programs import attendance
 from puente.programs.attendance import overview, reading, taking
 from puente.programs.attendance.log import BY_HAND, NotByHand
+from puente.translations.phrases import open_phrases
 from puente.web.api import files
 from puente.web.api.gate import OfficeWrites, Staff, StaffWrites
 from puente.web.api.once import once
@@ -87,10 +88,9 @@ def attendance_routes() -> APIRouter:
             register = await asyncio.to_thread(reading.read, file)
         if dry_run:
             return _register_out(register, None)
-        rules = desk.rules or attendance.new_mexico()
         seen = access.is_seen(reader, col(Student.id))
         return _register_out(
-            register, await taking.take(desk.sessions, register, desk.now(), desk.school.timezone, rules, seen=seen)
+            register, await taking.take(desk.sessions, register, desk.now(), desk.school.timezone, desk.rules_in_force, seen=seen)
         )
 
     @router.get("/figures")
@@ -99,7 +99,7 @@ def attendance_routes() -> APIRouter:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             found = await overview.figures(session, access.is_seen(reader, col(Standing.student_id)))
-        names = [tier.name for tier in (desk.rules or attendance.new_mexico()).tiers]
+        names = [tier.name for tier in desk.rules_in_force.tiers]
         return AttendanceFigures(
             tiers=names, counted_on=found.counted_on, by_grade=[TiersOut.model_validate(one) for one in found.by_grade],
             by_language=[TiersOut.model_validate(one) for one in found.by_language],
@@ -116,6 +116,19 @@ def attendance_routes() -> APIRouter:
             found = await overview.in_tier(session, seen, tier, after, PAGE + 1)
         shown = [_standing(standing, student, last) for standing, student, last in found]
         return Page[StandingOut].model_validate(page(shown, [one.student for one in shown], PAGE))
+
+    @router.get("/letters.pdf", response_class=Response, responses=files.answers("pdf"))
+    async def print_letters(request: Request, reader: Staff) -> Response:
+        """The letters that are due, of the 50 oldest tasks: a page for each guardian who may be told, in their language."""
+        # The libraries that print take a while to load, which no other call should wait for.
+        from puente.printing import notices
+        from puente.programs.attendance import letters
+
+        desk: Desk = request.app.state.desk
+        async with desk.sessions() as session:
+            found = await letters.all_due(session, reader, desk.today, desk.rules_in_force, desk.school, PAGE)
+        pdf = await asyncio.to_thread(notices.make_notices, found, open_phrases(), desk.now())
+        return files.attached(pdf, "pdf", "letters")
 
     @router.post("/{student_id}/outreach", status_code=204, response_class=Response)
     async def note_outreach(request: Request, reader: StaffWrites, student_id: Id, key: Key, given: OutreachIn) -> None:

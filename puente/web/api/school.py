@@ -21,9 +21,14 @@ from puente.web.api.gate import Anyone, Office, OfficeWrites, Reviewer, Staff, S
 from puente.web.api.problems import NotAllowed, NotThere
 from puente.web.api.shapes import CRITICAL, MOST_NAMED, CountOut, Given, Id, Noted, Sentences, Shown, Tag, When, Word
 from puente.web.api.writing import MessageIn, To, draft_of
+from puente.web.staff import reach
 from puente.web.staff.desk import Desk
+from puente.web.staff.frame import Words
 
 SOURCE = "en"
+
+Since = Annotated[date | None, Query(description="The first day; with a last one.")]
+Until = Annotated[date | None, Query(description="The last day.")]
 
 
 class NotAgain(HubError):
@@ -140,6 +145,18 @@ def school_routes() -> APIRouter:
             since=found.since, until=found.until, made_at=found.made_at, whole=_share("", found.whole),
             **{by: [_share(one.name, one.counts) for one in getattr(found, by)] for by in ("by_language", "by_grade", "by_school")},
         )  # fmt: skip
+
+    @router.get("/reach/report.{kind}", response_class=Response, responses=files.answers("csv", "pdf"))
+    async def export_reach(
+        request: Request, reader: Office, kind: Literal["csv", "pdf"], since: Since = None, until: Until = None,
+        messages: Annotated[Kind | None, Query(description="Of messages of this kind alone.")] = None,
+    ) -> Response:  # fmt: skip
+        """Reach and fairness as a report, in the language of whoever has made the token: of the last thirty days, or of others."""
+        desk: Desk = request.app.state.desk
+        asked = [f"{one or ''}" for one in (since, until, messages)]
+        found, words = await reach.figures(desk, reader, *asked), Words(desk, reader.language)
+        made = await asyncio.to_thread({"csv": reach.written, "pdf": reach.printed}[kind], found, words)
+        return files.attached(made, kind, "reach")
 
     @router.get("/calendar")
     async def read_calendar(request: Request, reader: Anyone) -> CalendarOut:
