@@ -49,7 +49,14 @@ TEXT = {"to": "group:3B", "text": "There is no school on Monday."}
 API = open_api(Desk(Sessions(), SCHOOL, None, lambda: NOON, PACES, words=PHRASES))  # type: ignore[arg-type]
 ROUTES = list(routes_of(API))
 # What is sent to these, because it must not stand in an address, changes nothing.
-ASKS = {"/v1/audiences", "/v1/previews", "/v1/search/guardians", "/v1/search/students", "/v1/events/verify"}
+ASKS = {
+    "/v1/audiences",
+    "/v1/previews",
+    "/v1/search/guardians",
+    "/v1/search/students",
+    "/v1/events/verify",
+    "/v1/attendance/{student_id}/notice.pdf",
+}
 HOOK = "https://district.example/hook"
 
 
@@ -332,6 +339,7 @@ BODIES: dict[str, Any] = {
     "/v1/events/{event_id}/attendance": {"session": 1},
     "/v1/progress/drafts/{message_id}": {"text": "Hello."},
     "/v1/progress/students/{student_id}/drafts": {"text": "Hello."},
+    "/v1/attendance/{student_id}/notice.pdf": {},
     "/v1/attendance/{student_id}/outreach": {"kind": "call", "text": "Hello."},
 }
 

@@ -79,6 +79,12 @@ async def task_about(office: Office, child: str, kind: TaskKind = TaskKind.lette
         return task.id or 0
 
 
+async def nobody_may_be_told(office: Office) -> None:
+    async with office.sessions.begin() as session:
+        for link in await session.scalars(select(Guardianship)):
+            link.rights = Rights.none
+
+
 async def statuses(office: Office, path: str, *who: str, **query: Any) -> list[int]:
     return [(await (await program_of(office, one)).get(path, **query)).status for one in who]
 
@@ -167,10 +173,33 @@ async def test_the_letters_that_are_due_are_printed_together_but_not_where_nobod
     both = kept(await (await program_of(office, "admin")).get("/attendance/letters.pdf"), "letters.pdf")
     assert len(pages.read(both)) == 2
     assert await statuses(office, "/attendance/letters.pdf", "rivera", "boone", "reviewer") == [400, 200, 403]
-    async with office.sessions.begin() as session:
-        for link in await session.scalars(select(Guardianship)):
-            link.rights = Rights.none
+    await nobody_may_be_told(office)
     assert await statuses(office, "/attendance/letters.pdf", "office") == [400]
+
+
+@on_sqlite
+async def test_a_notice_and_the_log_are_printed_for_who_sees_the_student(office: Office) -> None:
+    asks, tomas = await program_of(office, "boone"), office.numbers.student["tomas"]
+    path, meeting = f"/attendance/{tomas}/notice.pdf", {"at": "2026-11-12T22:30:00Z", "place": "Room  A1"}
+    plain = text_of(kept(await asks.post(path, {}), f"notice-{tomas}.pdf"))
+    asked = text_of(kept(await asks.post(path, {"meeting": meeting}), f"notice-{tomas}.pdf"))
+    assert ("Tomas" in plain, "A1" in plain, "A1" in asked) == (True, False, True)
+    for wrong, status in (({"at": "2026-11-01T12:00:00Z"}, 400), ({"at": "2026-11-12T12:00"}, 422), ({"place": " "}, 422)):
+        assert (await asks.post(path, {"meeting": {**meeting, **wrong}})).status == status, wrong
+    assert "Tomas" in text_of(kept(await asks.get(f"/attendance/{tomas}/log.pdf"), f"log-{tomas}.pdf"))
+    assert await statuses(office, f"/attendance/{tomas}/log.pdf", "rivera", "south", "reviewer") == [404, 404, 403]
+    assert (await (await program_of(office, "rivera")).post(path, {})).status == 404
+    await nobody_may_be_told(office)
+    assert (await asks.post(path, {})).status == 400
+
+
+@on_sqlite
+async def test_who_was_not_reached_is_listed_for_the_office_of_their_school(office: Office) -> None:
+    found = (await (await program_of(office, "office")).get("/reach/unreached")).json["items"]
+    assert ("Fidel Reyes" in {one["name"] for one in found}, "Samira Noor" in {one["name"] for one in found}) == (True, False)
+    both = (await (await program_of(office, "admin")).get("/reach/unreached")).json["items"]
+    assert "Samira Noor" in {one["name"] for one in both}
+    assert await statuses(office, "/reach/unreached", "rivera", "reviewer", "helper") == [403, 403, 403]
 
 
 @on_sqlite

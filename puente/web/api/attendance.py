@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -21,10 +21,27 @@ from puente.web.api.gate import OfficeWrites, Staff, StaffWrites
 from puente.web.api.once import once
 from puente.web.api.problems import NotThere
 from puente.web.api.progress import DryRun
-from puente.web.api.shapes import MOST_NAMED, After, CountOut, Given, Id, Key, Noted, Page, Sentences, Shown, Word, page
+from puente.web.api.shapes import (
+    MOST_NAMED,
+    After,
+    CountOut,
+    Given,
+    Id,
+    Key,
+    Noted,
+    Page,
+    Sentences,
+    Shown,
+    When,
+    Word,
+    check_to_come,
+    page,
+)
 from puente.web.staff.desk import Desk
 
 PAGE = 50
+# One line of print, as a person can read it.
+Line = Annotated[Word, AfterValidator(conversations.typed), Field(min_length=1)]
 
 
 class RegisterOut(Shown):
@@ -75,6 +92,15 @@ class StandingOut(Shown):
 class OutreachIn(Given):
     kind: OutreachKind = Field(description=f"What was done: {', '.join(one.value for one in BY_HAND)}.")
     text: Sentences = Field(min_length=1)
+
+
+class MeetingIn(Given):
+    at: When
+    place: Line
+
+
+class NoticeIn(Given):
+    meeting: MeetingIn | None = Field(None, description="When and where the family is asked to come.")
 
 
 def attendance_routes() -> APIRouter:
@@ -155,6 +181,36 @@ def attendance_routes() -> APIRouter:
             lines = await attendance.log_of(session, (await _seen(session, reader, student_id)).external_id)
         # With its mark, so that a spreadsheet reads every script in it.
         return files.attached(attendance.as_csv(lines).encode("utf-8-sig"), "csv", f"log-{student_id}")
+
+    @router.get("/{student_id}/log.pdf", response_class=Response, responses=files.answers("pdf"))
+    async def print_outreach_log(request: Request, reader: Staff, student_id: Id) -> Response:
+        """The same on paper."""
+        from puente.printing import notices
+        from puente.programs.attendance import letters
+
+        desk: Desk = request.app.state.desk
+        async with desk.sessions() as session:
+            student = await _seen(session, reader, student_id)
+            found = letters.entries(await attendance.log_of(session, student.external_id), desk.school.timezone)
+        title = f"Outreach log: {student.name} ({student.external_id})"
+        return files.attached(await asyncio.to_thread(notices.make_log, title, found, desk.now()), "pdf", f"log-{student_id}")
+
+    # Sent, though it changes nothing: when and where a family is asked to come does not belong in an address.
+    @router.post("/{student_id}/notice.pdf", response_class=Response, responses=files.answers("pdf"))
+    async def print_notice(request: Request, reader: Staff, student_id: Id, given: NoticeIn) -> Response:
+        """The notice about one student, a page for each guardian who may be told: with a meeting, if they are asked to come."""
+        from puente.printing import notices
+        from puente.programs.attendance import letters
+
+        desk: Desk = request.app.state.desk
+        meeting = given.meeting and letters.Meeting(given.meeting.at.astimezone(desk.school.timezone), given.meeting.place)
+        if given.meeting:
+            check_to_come(given.meeting.at, desk.now())
+        async with desk.sessions() as session:
+            student = await _seen(session, reader, student_id)
+            told = await letters.letters(session, student.external_id, desk.today, desk.rules_in_force, desk.school, meeting)
+        pdf = await asyncio.to_thread(notices.make_notices, told, open_phrases(), desk.now())
+        return files.attached(pdf, "pdf", f"notice-{student_id}")
 
     return router
 

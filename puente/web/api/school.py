@@ -19,7 +19,22 @@ from puente.translations.fields import names
 from puente.web.api import files
 from puente.web.api.gate import Anyone, Office, OfficeWrites, Reviewer, Staff, StaffWrites, check_all
 from puente.web.api.problems import NotAllowed, NotThere
-from puente.web.api.shapes import CRITICAL, MOST_NAMED, CountOut, Given, Id, Noted, Sentences, Shown, Tag, When, Word
+from puente.web.api.shapes import (
+    CRITICAL,
+    MOST_NAMED,
+    After,
+    CountOut,
+    Given,
+    Id,
+    Noted,
+    Page,
+    Sentences,
+    Shown,
+    Tag,
+    When,
+    Word,
+    page,
+)
 from puente.web.api.writing import MessageIn, To, draft_of
 from puente.web.staff import reach
 from puente.web.staff.desk import Desk
@@ -80,6 +95,17 @@ class ReachOut(Shown):
     by_language: list[Share]
     by_grade: list[Share]
     by_school: list[Share]
+
+
+class MissedOut(Shown):
+    """A guardian whom nothing has reached: why, and the open task about them with whose turn it is, where somebody was asked."""
+
+    guardian: int = Field(validation_alias="guardian_id")
+    name: str
+    language: str
+    why: str
+    task: int | None = Field(validation_alias="task_id")
+    owner: str
 
 
 class ClosedOut(Shown):
@@ -145,6 +171,14 @@ def school_routes() -> APIRouter:
             since=found.since, until=found.until, made_at=found.made_at, whole=_share("", found.whole),
             **{by: [_share(one.name, one.counts) for one in getattr(found, by)] for by in ("by_language", "by_grade", "by_school")},
         )  # fmt: skip
+
+    @router.get("/reach/unreached")
+    async def list_missed(request: Request, reader: Office, after: After = 0) -> Page[MissedOut]:
+        """Whom nothing has reached in the last thirty days."""
+        desk: Desk = request.app.state.desk
+        async with desk.sessions() as session:
+            found = await fairness.missed(session, reader, desk.now(), after=after, most=fairness.PAGE + 1)
+        return Page[MissedOut].model_validate(page(found, [one.guardian_id for one in found], fairness.PAGE))
 
     @router.get("/reach/report.{kind}", response_class=Response, responses=files.answers("csv", "pdf"))
     async def export_reach(
