@@ -334,6 +334,11 @@ def readable(text: str) -> str:
     return "".join(letter for letter in text if letter in "\n\t" or not _is_hidden(letter))
 
 
+def typed(text: str) -> str:
+    """What somebody has typed into a form or a program has sent: readable, with its lines as we end them and nothing around it."""
+    return readable(text.replace("\r\n", "\n")).strip()
+
+
 def _is_hidden(letter: str) -> bool:
     category = unicodedata.category(letter)
     return category in ("Cc", "Cs") or (category == "Cf" and letter not in JOINERS)

@@ -96,12 +96,15 @@ def place(given: Mapping[str, str], region: str, at: datetime) -> Resource:
         raise BadPlace(f"{str(wrong)[:1].upper()}{str(wrong)[1:]}.") from None
 
 
-async def put(session: AsyncSession, new: Resource, instead_of: Resource | None = None) -> None:
-    """Keep one place, in the place of the one that has its kind and name, and of another where it was called otherwise."""
+async def put(session: AsyncSession, new: Resource, instead_of: Resource | None = None) -> Resource:
+    """Keep one place, in the place of the one that has its kind and name, and of another where it was called otherwise. Returns it
+    as it is kept."""
     if instead_of and (instead_of.kind, instead_of.name) != (new.kind, new.name):
         await session.delete(instead_of)
         await session.flush()
     await database.put_all(session, [new], ["kind", "name"])
+    kept = select(Resource).where(col(Resource.kind) == new.kind, col(Resource.name) == new.name)
+    return (await session.scalars(kept.execution_options(populate_existing=True))).one()
 
 
 async def one(session: AsyncSession, place_id: int) -> Resource | None:

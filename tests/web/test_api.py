@@ -49,7 +49,14 @@ TEXT = {"to": "group:3B", "text": "There is no school on Monday."}
 API = open_api(Desk(Sessions(), SCHOOL, None, lambda: NOON, PACES, words=PHRASES))  # type: ignore[arg-type]
 ROUTES = list(routes_of(API))
 # What is sent to these, because it must not stand in an address, changes nothing.
-ASKS = {"/v1/audiences", "/v1/previews", "/v1/search/guardians", "/v1/search/students", "/v1/events/verify"}
+ASKS = {
+    "/v1/audiences",
+    "/v1/previews",
+    "/v1/search/guardians",
+    "/v1/search/students",
+    "/v1/events/verify",
+    "/v1/attendance/{student_id}/notice.pdf",
+}
 HOOK = "https://district.example/hook"
 
 
@@ -302,7 +309,7 @@ async def test_who_was_not_reached_is_named(office: Office) -> None:
 # Whatever is another school's
 
 
-async def ids_of_south(office: Office) -> dict[str, int]:
+async def ids_of_south(office: Office) -> dict[str, int | str]:
     numbers = office.numbers
     task = Task(key="call:1", kind=TaskKind.call, reason="No number.", person_id=numbers.person["samira"], created_at=NOON)
     schedule = Schedule(name="Weekly", kind=Kind.announcement, language="en", author_id=numbers.person["south"], next_at=NOON)
@@ -311,6 +318,7 @@ async def ids_of_south(office: Office) -> dict[str, int]:
         "message_id": await message_of(office, "south", "student:sami"),
         "guardian_id": numbers.person["samira"], "student_id": numbers.student["sami"],
         "task_id": task.id or 0, "schedule_id": schedule.id or 0, "day_id": 1, "event_id": 1, "family_id": 1, "meeting_id": 1,
+        "language": "ar", "kind": "csv", "sheet": "0" * 16,
     }  # fmt: skip
 
 
@@ -330,6 +338,8 @@ BODIES: dict[str, Any] = {
     "/v1/events/{event_id}/draw": {"seed": 7},
     "/v1/events/{event_id}/attendance": {"session": 1},
     "/v1/progress/drafts/{message_id}": {"text": "Hello."},
+    "/v1/progress/students/{student_id}/drafts": {"text": "Hello."},
+    "/v1/attendance/{student_id}/notice.pdf": {},
     "/v1/attendance/{student_id}/outreach": {"kind": "call", "text": "Hello."},
 }
 
@@ -344,10 +354,11 @@ async def test_what_is_another_schools_is_not_there(office: Office, who: str) ->
     me = (await asks.get("/me")).json
     tried = 0
     for route in ROUTES:
-        if "_id}" not in route.path or "subscription" in route.path:
+        # Subscriptions and the directory are the hub's.
+        if "_id}" not in route.path or "subscription" in route.path or "place_id" in route.path:
             continue
         (gate,) = [one.call for one in route.dependant.dependencies if hasattr(one.call, "roles")]
-        path = re.sub(r"{(\w+)}", lambda found: str({**ids, "language": "ar", "kind": "csv"}[found[1]]), route.path)
+        path = re.sub(r"{(\w+)}", lambda found: str(ids[found[1]]), route.path)
         for method in route.methods or ():
             answer = await asks.ask(
                 method, path.removeprefix("/v1"), json=BODIES.get(route.path), headers={"Idempotency-Key": "12345678"}
@@ -366,12 +377,12 @@ async def test_what_is_another_schools_is_not_there(office: Office, who: str) ->
 async def test_each_route_is_for_its_roles_and_takes_its_methods_alone(office: Office) -> None:
     asks = {who: await program_of(office, who) for who in ("rivera", "reviewer", "helper", "office", "admin")}
     roles = {"rivera": "teacher", "reviewer": "reviewer", "helper": "interpreter", "office": "office", "admin": "admin"}
-    known: dict[str, set[str]] = {}
+    tried: set[str] = set()
     for route in ROUTES:
         if not route.path.startswith("/v1"):
             continue
         path = re.sub(r"{\w+}", "csv" if "glossary" in route.path else "999", route.path).removeprefix("/v1")
-        known.setdefault(path, set()).update(route.methods or ())
+        tried.add(path)
         (gate,) = [one.call for one in route.dependant.dependencies if hasattr(one.call, "roles")]
         allowed = {role.value for role in gate.roles}  # type: ignore[union-attr]
         for who, role in roles.items():
@@ -379,8 +390,10 @@ async def test_each_route_is_for_its_roles_and_takes_its_methods_alone(office: O
                 for method in route.methods or ():
                     assert (await asks[who].ask(method, path, json=BODIES.get(route.path))).status == 403, (who, method, path)
         await forget_calls(office)
-    for path, methods in known.items():
-        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - methods:
+    for path in tried:
+        # An address may be a word of ours and also an id: what takes it as either counts.
+        takes = {method for route in ROUTES if route.path_regex.match(f"/v1{path}") for method in route.methods or ()}
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - takes:
             answer = await asks["admin"].ask(method, path)
             assert answer.status == 405, (method, path)
             assert answer.detail

@@ -34,7 +34,7 @@ DESCRIBED = description(open_api(DESK))
 OPENAPI = schemathesis.openapi.from_dict(DESCRIBED)
 
 fuzzed = settings(
-    derandomize=True, database=None, deadline=None, max_examples=300,
+    derandomize=True, database=None, deadline=None, max_examples=400,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 

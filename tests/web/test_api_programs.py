@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import icalendar
 import pytest
@@ -42,8 +42,11 @@ from puente.programs.conferences import day as days
 from puente.programs.conferences import keeping, proposing
 from puente.programs.events import files
 from puente.programs.events import keeping as events
+from puente.programs.progress.bank import BANK
+from puente.programs.progress.drafts import SUBJECTS
 from puente.web.api import description
 from puente.web.api.once import REMEMBERED
+from puente.web.api.progress import Subject
 from tests.conferences import DENVER, EVENING, at, written
 from tests.fakes import on_sqlite
 from tests.programs.test_events import CLOSES, QUESTIONS
@@ -498,6 +501,71 @@ async def test_a_draft_with_a_problem_stays(office: Office) -> None:
         assert (await upload(asks, "/progress/marks", wrong)).status == 400
 
 
+async def test_a_draft_about_one_child_is_written_by_hand_and_seen_in_every_language(office: Office) -> None:
+    asks, sofia = await program_of(office, "rivera"), office.numbers.student["sofia"]
+    path, body = f"/progress/students/{sofia}/drafts", {"pick": [1], "subject": "math", "text": "{child} helps others."}
+    bank = {one["number"]: one["sentence"] for one in (await asks.get("/progress/sentences", language="es")).json}
+    assert (bank.keys(), "{child}" in bank[1]) == ({starter.number for starter in BANK}, True)
+    assert bank[1] != BANK[0].sentence
+    first, again = await asks.post(path, body), await asks.post(path, body)
+    assert (first.status, again.json["id"]) == (201, first.json["id"]), "the same on the same day is the same draft"
+    assert first.json["reads"] == "Sofia Reyes is working hard in math.\nSofia Reyes helps others."
+    draft = f"/progress/drafts/{first.json['id']}"
+    seen = (await asks.get(draft)).json
+    assert {one["language"] for one in seen["languages"]} == {"es"}, "Ana reads Spanish"
+    assert [one["name"] for one in seen["unreached"]] == ["Fidel Reyes"]
+    assert [one["id"] for one in (await asks.get("/progress/drafts")).json["items"]] == [first.json["id"]]
+    for colleague in ("boone", "south"):
+        other = await program_of(office, colleague)
+        assert [(await other.get(draft)).status, (await other.post(path, body)).status] == [404, 404]
+    assert (await (await program_of(office, "office")).get(draft)).status == 200
+    await asks.post("/progress/discard", {"drafts": [first.json["id"]]})
+    assert (await asks.get(draft)).status == 404
+    gone = await asks.post(path, body)
+    assert (gone.status, "thrown away" in gone.detail) == (409, True)
+    own = await asks.post(path, {"text": "{child} lee muy bien.", "language": "es", "pick": [4]})
+    assert (own.json["language"], own.json["text"].splitlines()[0]) == ("es", (bank[4]))
+    assert len(await rows(office.sessions, Message)) == 2
+
+
+@on_sqlite
+async def test_what_can_be_no_draft_is_refused(office: Office) -> None:
+    asks, sofia = await program_of(office, "rivera"), office.numbers.student["sofia"]
+    path = f"/progress/students/{sofia}/drafts"
+    for wrong, status in (
+        ({}, 400), ({"text": "  "}, 400), ({"pick": [1]}, 400), ({"pick": [9999]}, 400), ({"text": "On {date}."}, 400),
+        ({"text": "Hello.", "language": "no-language-at-all"}, 400), ({"text": "x" * 1601}, 422),
+        ({"text": "Hello.", "subject": "alchemy"}, 422), ({"pick": [1] * 21}, 422), ({"text": "Hello.", "student": 1}, 422),
+    ):  # fmt: skip
+        assert (await asks.post(path, wrong)).status == status, wrong
+    assert (await (await program_of(office, "rivera", read_only=True)).post(path, {"text": "Hello."})).status == 403
+    assert (await (await program_of(office, "reviewer")).post(path, {"text": "Hello."})).status == 403
+    assert await rows(office.sessions, Message) == []
+    assert get_args(Subject) == SUBJECTS
+
+
+@on_sqlite
+async def test_whose_family_has_not_heard_is_a_teachers_own_and_the_offices(office: Office) -> None:
+    person = office.numbers.person
+    teacher, school = await program_of(office, "rivera"), await program_of(office, "office")
+    mine = (await teacher.get("/progress/quiet")).json
+    assert (mine["teacher"], mine["count"]) == (person["rivera"], 2)
+    assert [one["external_id"] for one in mine["students"]] == ["linh", "sofia"]
+    assert mine["teachers"] == [{"id": person["rivera"], "name": "Ms Rivera"}]
+    assert (await teacher.get("/progress/quiet", teacher=person["boone"])).status == 404
+    asked = (await school.get("/progress/quiet")).json
+    assert (asked["teacher"], asked["students"], [one["name"] for one in asked["teachers"]]) == (
+        None,
+        [],
+        ["Mr Boone", "Ms Rivera"],
+    )
+    boones = (await school.get("/progress/quiet", teacher=person["boone"])).json
+    assert [one["external_id"] for one in boones["students"]] == ["omar", "tomas"]
+    assert (await school.get("/progress/quiet", teacher=person["south"])).status == 404
+    assert (await school.get("/progress/quiet", teacher=0)).status == 422
+    assert (await (await program_of(office, "reviewer")).get("/progress/quiet")).status == 403
+
+
 REGISTER = "student_id,date,code\nsofia,2026-11-02,absent\nlinh,2026-11-02,present\nsami,2026-11-02,absent\nlinh,yesterday,absent\n"
 
 
@@ -639,7 +707,7 @@ async def state(office: Office) -> str:
 # What is written about it
 
 API_MD = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
-PROGRAMS = {"Conferences", "Events", "Progress", "Attendance", "Columns"}
+PROGRAMS = {"Conferences", "Events", "Progress", "Attendance", "Columns", "Resources"}
 
 
 def test_the_calls_that_are_written_about_are_those_that_there_are() -> None:

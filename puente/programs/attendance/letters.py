@@ -12,9 +12,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import linking
+from puente.messaging import access, linking
+from puente.messaging.access import Reader
 from puente.messaging.school import School
-from puente.models import Guardianship, HubError, Person, Rights
+from puente.models import Guardianship, HubError, Person, Rights, Student, Task, TaskKind
 from puente.printing.notices import Entry, Letter, Said
 from puente.programs.attendance import standings, tasks
 from puente.programs.attendance.counting import Counted
@@ -29,6 +30,10 @@ class NobodyToTell(HubError):
 
 class NothingToTell(HubError):
     """This student has no school day yet, so there is nothing to say."""
+
+
+class NoLetters(HubError):
+    """No letter can be printed: none is due, or nobody may be told."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,32 @@ async def letters(
     ]
     if not found:
         raise NobodyToTell(NobodyToTell.__doc__)
+    return found
+
+
+async def of_task(
+    session: AsyncSession, reader: Reader, task: Task, as_of: date, rules: Rules, school: School
+) -> list[Letter] | None:
+    """The letters that a task asks for; None where it asks for none, or its reader does not see the student."""
+    student_id = task.student_id
+    if task.kind is not TaskKind.letter or not student_id or not await access.sees_student(session, reader, student_id):
+        return None
+    return await letters(session, (await session.get_one(Student, student_id)).external_id, as_of, rules, school)
+
+
+async def all_due(
+    session: AsyncSession, reader: Reader, as_of: date, rules: Rules, school: School, most: int
+) -> list[Letter]:  # fmt: skip
+    """The letters that wait for somebody, of the oldest tasks; but for students about whom nobody may be told. Raises NoLetters."""
+    found = []
+    for _task, student, told in await tasks.due(session, tasks.waits_for(reader), (TaskKind.letter,), most=most):
+        if told:
+            try:
+                found += await letters(session, student.external_id, as_of, rules, school)
+            except (NobodyToTell, NothingToTell):
+                continue
+    if not found:
+        raise NoLetters(NoLetters.__doc__)
     return found
 
 

@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import outbox
+from puente.messaging import access, outbox, tasks
+from puente.messaging.access import Reader
 from puente.models import (
     GroupStaff,
     Guardianship,
@@ -71,6 +72,11 @@ async def due(
         .limit(most)
     )
     return [(task, student, may_be_told) for task, student, may_be_told in (await session.execute(query)).all()]
+
+
+def waits_for(reader: Reader) -> ColumnElement[bool]:
+    """Whether something waits for somebody, of those whom they see: a condition on Task and Student."""
+    return tasks.is_seen(reader) & access.is_seen(reader, col(Student.id))
 
 
 async def _ask(session: AsyncSession, student_id: int, tier: Tier, count: str, at: datetime) -> None:

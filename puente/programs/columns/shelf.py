@@ -1,6 +1,6 @@
 """Where the columns stand: the library's and the school's own beside each other, and which texts a speaker has approved."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente.messaging import outbox
-from puente.models import ColumnApproval, HubError, Kind, Person, Schedule, SchoolColumn, database
+from puente.models import ColumnApproval, Guardianship, HubError, Kind, Person, Schedule, SchoolColumn, database
 from puente.programs.columns.texts import Column, Text, going_out, in_order, library, own
 
 log = structlog.get_logger()
@@ -19,6 +19,10 @@ log = structlog.get_logger()
 
 class NoSuchColumn(HubError):
     """There is no column of this name or month."""
+
+
+class NotTwice(HubError):
+    """There is a column of this name already. Open that one and change its text."""
 
 
 class Changed(HubError):
@@ -43,6 +47,18 @@ async def find(session: AsyncSession, wanted: str) -> Column:
     if wanted.isdecimal() and len(wanted) <= 2:
         return _only(column for column in going_out(standing) if column.month == int(wanted))
     return _only(column for column in standing if column.name == wanted)
+
+
+async def named(session: AsyncSession, name: str) -> Column:
+    """The column of this name. The number of a month, which the commands take too, is none. Raises NoSuchColumn."""
+    return _only(column for column in await columns(session) if column.name == name)
+
+
+async def add(session: AsyncSession, column: Column, at: datetime, author_id: int | None = None) -> None:
+    """Put a column on the shelf that is new to it. Raises NotTwice."""
+    if any(column.name == other.name for other in await columns(session)):
+        raise NotTwice(NotTwice.__doc__)
+    await keep(session, column, at, author_id)
 
 
 async def keep(session: AsyncSession, column: Column, at: datetime, author_id: int | None = None) -> None:
@@ -72,6 +88,19 @@ async def remove(session: AsyncSession, name: str) -> bool:
     return comes_back
 
 
+async def rewrite(
+    session: AsyncSession, name: str, language: str, parts: Mapping[str, str], at: datetime, by: int | None = None, *, read: str
+) -> None:
+    """Say a column otherwise in one language, or for the first time: from then on it is the school's own.
+
+    `read` is the digest of the text that it takes the place of, empty where there was none. Raises Changed, BadColumn.
+    """
+    column = await named(session, name)
+    if read != (column.texts[language].digest if language in column.texts else ""):
+        raise Changed(Changed.__doc__)
+    await keep(session, with_text(column, language, **parts), at, by)
+
+
 def with_text(column: Column, language: str, title: str, summary: str, text: str) -> Column:
     """The school's own copy of a column, with another text in one language: a draft, unless it is the one that the others are made
     from. Raises BadColumn."""
@@ -91,6 +120,15 @@ async def approvals(session: AsyncSession, name: str) -> dict[str, tuple[str, da
         .where(col(ColumnApproval.name) == name)
     )
     return {row.language: (person or "", row.approved_at) for row, person in rows}
+
+
+async def unwritten(session: AsyncSession, column: Column) -> list[str]:
+    """The languages that guardians read, and that a column is not written in. Most of those that anybody reads are
+    written, and need no looking for."""
+    is_guardian = select(col(Guardianship.guardian_id)).where(col(Guardianship.guardian_id) == col(Person.id)).exists()
+    lacking = [tag for tag in await session.scalars(select(col(Person.language)).distinct()) if column.in_language(tag) is None]
+    asked = [(tag, select(col(Person.id)).where(col(Person.language) == tag, is_guardian).limit(1)) for tag in sorted(lacking)]
+    return [tag for tag, query in asked if await session.scalar(query)]
 
 
 async def approve(

@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from puente.messaging.school import School
 from puente.models import EventInterest, HubError, Person, database
-from puente.printing.certificates import Certificate
+from puente.printing.certificates import Certificate, is_printable
 from puente.programs.events import keeping
 from puente.programs.events.attending import sessions_attended
 
@@ -42,3 +42,10 @@ async def earned(session: AsyncSession, name: str, school: School) -> list[Certi
             )
         )
     return found
+
+
+async def printable(session: AsyncSession, name: str, school: School) -> tuple[list[Certificate], list[Certificate]]:
+    """The certificates that can be printed, and those that cannot: our fonts do not have every letter."""
+    every = await earned(session, name, school)
+    good = [one for one in every if is_printable(one)]
+    return good, [one for one in every if one not in good]

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente.messaging import audiences, composing, linking, outbox, wording
-from puente.messaging.composing import Draft
+from puente.messaging.composing import Draft, Preview
 from puente.messaging.policy import POLICIES
 from puente.messaging.school import School
 from puente.messaging.senders import Pace
@@ -232,6 +232,17 @@ async def discard(session: AsyncSession, only: Sequence[int]) -> int:
     return outbox.changed(await session.execute(gone))
 
 
+async def preview(
+    sessions: Sessions, translator: Translator, message: Message, paces: Mapping[str, Pace], school: School, at: datetime
+) -> Preview:
+    """A draft as each of its family will read it."""
+    draft = Draft(
+        message.kind, message.text, dict(message.audience), language=message.language, author_id=message.author_id,
+        fields=message.fields, student_id=message.student_id,
+    )  # fmt: skip
+    return await composing.preview(sessions, translator, draft, paces, school, at)
+
+
 async def too_long(
     sessions: Sessions, translator: Translator, message_ids: Sequence[int], paces: Mapping[str, Pace], school: School, at: datetime
 ) -> dict[str, int]:
@@ -244,11 +255,7 @@ async def too_long(
         shapes = {message.text: message for message in rows.all()}
     longest: dict[str, int] = {}
     for message in list(shapes.values())[:MOST_SHAPES]:
-        draft = Draft(
-            message.kind, message.text, dict(message.audience), author_id=message.author_id, fields=message.fields,
-            student_id=message.student_id,
-        )  # fmt: skip
-        for seen in (await composing.preview(sessions, translator, draft, paces, school, at)).languages:
+        for seen in (await preview(sessions, translator, message, paces, school, at)).languages:
             longest[seen.language] = max(longest.get(seen.language, 0), seen.parts)
     return {language: parts for language, parts in longest.items() if parts > MOST_PARTS}
 

@@ -60,6 +60,7 @@ class Quiet:
 
     student: str
     name: str
+    id: int
 
 
 async def write_weekly(sessions: Sessions, scale: Scale, timezone: ZoneInfo, at: datetime) -> int:
@@ -92,7 +93,7 @@ async def quiet(
         .order_by(col(Student.name), col(Student.id))
         .distinct()
     )
-    return [Quiet(student.external_id, student.name) for student in (await session.scalars(mine)).all()]
+    return [Quiet(student.external_id, student.name, student.id or 0) for student in (await session.scalars(mine)).all()]
 
 
 async def nudge(sessions: Sessions, timezone: ZoneInfo, at: datetime) -> int:

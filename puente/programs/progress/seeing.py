@@ -4,18 +4,22 @@ A teacher those that they have written about their own students, and not a colle
 """
 
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from puente.messaging import access
 from puente.messaging.access import Reader
-from puente.models import Message, Student
-from puente.programs.progress import drafts, marks
+from puente.models import Group, GroupStaff, Message, Person, PersonRole, Role, Student
+from puente.programs.progress import drafts, marks, rhythm
 from puente.programs.progress.files import Gradebook
 from puente.programs.progress.marks import Taken
+from puente.programs.progress.rhythm import Quiet
 from puente.programs.progress.scale import Scale
+
+MOST_TEACHERS = 200
 
 
 def seen(reader: Reader) -> ColumnElement[bool]:
@@ -39,3 +43,24 @@ async def take(
     teacher = None if reader.sees_school else reader.person_id
     taken = await marks.take(session, book, levels, at, today, teacher, seen=access.is_seen(reader, col(Student.id)))
     return taken, await drafts.write(session, taken.students, levels, at, today, teacher)
+
+
+async def teachers(session: AsyncSession, reader: Reader) -> list[tuple[int, str]]:
+    """Those of whose classes somebody may look up who has not heard, by name: a teacher their own, the office any of its school."""
+    if not reader.sees_school:
+        return [(reader.person_id, reader.name)]
+    groups = access.groups(reader).order_by(None).with_only_columns(col(Group.id))
+    query = (
+        select(col(Person.id), col(Person.name))
+        .join(PersonRole, (col(PersonRole.person_id) == col(Person.id)) & (col(PersonRole.role) == Role.teacher))
+        .where(col(Person.id).in_(select(col(GroupStaff.person_id)).where(col(GroupStaff.group_id).in_(groups))))
+        .order_by(col(Person.name), col(Person.id))
+        .limit(MOST_TEACHERS)
+    )
+    return [(row[0] or 0, row[1]) for row in await session.execute(query)]
+
+
+async def quiet(session: AsyncSession, reader: Reader, teacher_id: int, zone: ZoneInfo, at: datetime) -> list[Quiet]:
+    """The children of a teacher's classes, of those whom somebody sees, whose families have not heard from that teacher this
+    month."""
+    return await rhythm.quiet(session, teacher_id, zone, at, access.is_seen(reader, col(Student.id)))

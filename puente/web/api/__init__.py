@@ -3,7 +3,7 @@
 gate.py  a token, its roles, how often · problems.py  what goes wrong · shapes.py  what several routes share
 once.py  what must happen once · files.py  files in and out
 writing · messages · reviews · threads · tasks · people · school · subscriptions: the routes
-conferences · packing · meetings · events · progress · attendance · columns: those of the programs
+conferences · packing · meetings · events · progress · attendance · columns · resources: those of the programs
 """
 
 from typing import Any
@@ -30,6 +30,7 @@ from puente.web.api import (
     people,
     problems,
     progress,
+    resources,
     reviews,
     school,
     subscriptions,
@@ -69,6 +70,7 @@ def open_api(desk: Desk) -> FastAPI:
         progress.progress_routes,
         attendance.attendance_routes,
         columns.columns_routes,
+        resources.resources_routes,
         subscriptions.subscriptions_routes,
     ):
         api.include_router(routes())

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -15,15 +15,33 @@ from puente.models import AttendanceCode, OutreachKind, Person, Standing, Studen
 from puente.programs import attendance
 from puente.programs.attendance import overview, reading, taking
 from puente.programs.attendance.log import BY_HAND, NotByHand
+from puente.translations.phrases import open_phrases
 from puente.web.api import files
 from puente.web.api.gate import OfficeWrites, Staff, StaffWrites
 from puente.web.api.once import once
 from puente.web.api.problems import NotThere
 from puente.web.api.progress import DryRun
-from puente.web.api.shapes import MOST_NAMED, After, CountOut, Given, Id, Key, Noted, Page, Sentences, Shown, Word, page
+from puente.web.api.shapes import (
+    MOST_NAMED,
+    After,
+    CountOut,
+    Given,
+    Id,
+    Key,
+    Noted,
+    Page,
+    Sentences,
+    Shown,
+    When,
+    Word,
+    check_to_come,
+    page,
+)
 from puente.web.staff.desk import Desk
 
 PAGE = 50
+# One line of print, as a person can read it.
+Line = Annotated[Word, AfterValidator(conversations.typed), Field(min_length=1)]
 
 
 class RegisterOut(Shown):
@@ -76,10 +94,19 @@ class OutreachIn(Given):
     text: Sentences = Field(min_length=1)
 
 
+class MeetingIn(Given):
+    at: When
+    place: Line
+
+
+class NoticeIn(Given):
+    meeting: MeetingIn | None = Field(None, description="When and where the family is asked to come.")
+
+
 def attendance_routes() -> APIRouter:
     router = APIRouter(prefix="/v1/attendance", tags=["Attendance"])
 
-    @router.post("", openapi_extra=files.FORM)
+    @router.post("", openapi_extra=files.TABLES)
     async def import_attendance(request: Request, reader: OfficeWrites, dry_run: DryRun = False) -> RegisterOut:
         """Import the register, for the students whom one sees. Safe to repeat: the same file again changes nothing."""
         desk: Desk = request.app.state.desk
@@ -87,10 +114,9 @@ def attendance_routes() -> APIRouter:
             register = await asyncio.to_thread(reading.read, file)
         if dry_run:
             return _register_out(register, None)
-        rules = desk.rules or attendance.new_mexico()
         seen = access.is_seen(reader, col(Student.id))
         return _register_out(
-            register, await taking.take(desk.sessions, register, desk.now(), desk.school.timezone, rules, seen=seen)
+            register, await taking.take(desk.sessions, register, desk.now(), desk.school.timezone, desk.rules_in_force, seen=seen)
         )
 
     @router.get("/figures")
@@ -99,7 +125,7 @@ def attendance_routes() -> APIRouter:
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             found = await overview.figures(session, access.is_seen(reader, col(Standing.student_id)))
-        names = [tier.name for tier in (desk.rules or attendance.new_mexico()).tiers]
+        names = [tier.name for tier in desk.rules_in_force.tiers]
         return AttendanceFigures(
             tiers=names, counted_on=found.counted_on, by_grade=[TiersOut.model_validate(one) for one in found.by_grade],
             by_language=[TiersOut.model_validate(one) for one in found.by_language],
@@ -116,6 +142,19 @@ def attendance_routes() -> APIRouter:
             found = await overview.in_tier(session, seen, tier, after, PAGE + 1)
         shown = [_standing(standing, student, last) for standing, student, last in found]
         return Page[StandingOut].model_validate(page(shown, [one.student for one in shown], PAGE))
+
+    @router.get("/letters.pdf", response_class=Response, responses=files.answers("pdf"))
+    async def print_letters(request: Request, reader: Staff) -> Response:
+        """The letters that are due, of the 50 oldest tasks: a page for each guardian who may be told, in their language."""
+        # The libraries that print take a while to load, which no other call should wait for.
+        from puente.printing import notices
+        from puente.programs.attendance import letters
+
+        desk: Desk = request.app.state.desk
+        async with desk.sessions() as session:
+            found = await letters.all_due(session, reader, desk.today, desk.rules_in_force, desk.school, PAGE)
+        pdf = await asyncio.to_thread(notices.make_notices, found, open_phrases(), desk.now())
+        return files.attached(pdf, "pdf", "letters")
 
     @router.post("/{student_id}/outreach", status_code=204, response_class=Response)
     async def note_outreach(request: Request, reader: StaffWrites, student_id: Id, key: Key, given: OutreachIn) -> None:
@@ -142,6 +181,36 @@ def attendance_routes() -> APIRouter:
             lines = await attendance.log_of(session, (await _seen(session, reader, student_id)).external_id)
         # With its mark, so that a spreadsheet reads every script in it.
         return files.attached(attendance.as_csv(lines).encode("utf-8-sig"), "csv", f"log-{student_id}")
+
+    @router.get("/{student_id}/log.pdf", response_class=Response, responses=files.answers("pdf"))
+    async def print_outreach_log(request: Request, reader: Staff, student_id: Id) -> Response:
+        """The same on paper."""
+        from puente.printing import notices
+        from puente.programs.attendance import letters
+
+        desk: Desk = request.app.state.desk
+        async with desk.sessions() as session:
+            student = await _seen(session, reader, student_id)
+            found = letters.entries(await attendance.log_of(session, student.external_id), desk.school.timezone)
+        title = f"Outreach log: {student.name} ({student.external_id})"
+        return files.attached(await asyncio.to_thread(notices.make_log, title, found, desk.now()), "pdf", f"log-{student_id}")
+
+    # Sent, though it changes nothing: when and where a family is asked to come does not belong in an address.
+    @router.post("/{student_id}/notice.pdf", response_class=Response, responses=files.answers("pdf"))
+    async def print_notice(request: Request, reader: Staff, student_id: Id, given: NoticeIn) -> Response:
+        """The notice about one student, a page for each guardian who may be told: with a meeting, if they are asked to come."""
+        from puente.printing import notices
+        from puente.programs.attendance import letters
+
+        desk: Desk = request.app.state.desk
+        meeting = given.meeting and letters.Meeting(given.meeting.at.astimezone(desk.school.timezone), given.meeting.place)
+        if given.meeting:
+            check_to_come(given.meeting.at, desk.now())
+        async with desk.sessions() as session:
+            student = await _seen(session, reader, student_id)
+            told = await letters.letters(session, student.external_id, desk.today, desk.rules_in_force, desk.school, meeting)
+        pdf = await asyncio.to_thread(notices.make_notices, told, open_phrases(), desk.now())
+        return files.attached(pdf, "pdf", f"notice-{student_id}")
 
     return router
 

@@ -1,13 +1,13 @@
 """Conference days: taken from their file, invited to, and what became of them.
 
-DAY.json → packing.py (the plan) → invite → meetings.py (each family) · status · schedule (as JSON or files) · ill → figures
+DAY.json → packing.py (the plan) → invite → meetings.py (each family) · status · schedule, sheets (as JSON or files) · ill → figures
 """
 
 import asyncio
 from datetime import date, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,6 +26,8 @@ from puente.web.api.shapes import CountOut, Given, Id, Key, Shown, Word
 from puente.web.staff.desk import Desk
 
 MOST = 200  # days; the latest first
+
+Sheet = Annotated[str, Path(max_length=16, pattern=r"^[0-9a-f]+$", description="As the day's sheets call it.")]
 
 
 class DayOut(Shown):
@@ -156,6 +158,15 @@ class FiguresOut(Shown):
     missed_with_interpreter: int
 
 
+class SheetOut(Shown):
+    """Who or what stands in a room all day: a teacher, a room or an interpreter. `own` is that of whoever asks."""
+
+    sheet: str
+    kind: str
+    name: str
+    own: bool
+
+
 class DayFigures(Shown):
     whole: FiguresOut
     languages: dict[str, FiguresOut]
@@ -164,6 +175,7 @@ class DayFigures(Shown):
 def conferences_routes() -> APIRouter:
     router = APIRouter(prefix="/v1/conferences", tags=["Conferences"])
     _add_seen(router)
+    _add_files(router)
     _add_work(router)
     return router
 
@@ -206,6 +218,36 @@ def _add_seen(router: APIRouter) -> None:
             view = await whole(session, desk, reader, day_id)
             found: dict[str, Figures] = await afterwards.figures(session, view.row.name, desk.school.timezone)
         return DayFigures.model_validate({"whole": found.pop(""), "languages": found}, from_attributes=True)
+
+
+def _add_files(router: APIRouter) -> None:
+    @router.get("/{day_id}/figures.csv", response_class=Response, responses=files.answers("csv"))
+    async def export_conference_figures(request: Request, reader: Office, day_id: Id) -> Response:
+        """The figures as a table: a row for each home language, and the last for all."""
+        desk: Desk = request.app.state.desk
+        async with desk.sessions() as session:
+            view = await whole(session, desk, reader, day_id)
+            found = await afterwards.figures(session, view.row.name, desk.school.timezone)
+        return files.attached(afterwards.as_csv(found), "csv", "conference-figures")
+
+    @router.get("/{day_id}/sheets")
+    async def conference_sheets(request: Request, reader: Day, day_id: Id) -> list[SheetOut]:
+        """The sheets of the day that one sees: each teacher's, each room's, each interpreter's."""
+        view = await _seen(request, reader, day_id)
+        return [
+            SheetOut(sheet=seeing.key_of(one), kind=one.who.partition(":")[0], name=one.name, own=one.who in view.mine)
+            for one in view.sheets
+        ]  # fmt: skip
+
+    @router.get("/{day_id}/sheets/{sheet}/calendar.ics", response_class=Response, responses=files.answers("ics"))
+    async def export_conference_sheet(request: Request, reader: Day, day_id: Id, sheet: Sheet) -> Response:
+        """A sheet as a calendar, in the language of whoever has made the token. A room's says who is in it, and no more."""
+        view, desk = await _seen(request, reader, day_id), request.app.state.desk
+        found = view.sheet(sheet)
+        if found is None:
+            raise NotThere(NotThere.__doc__)
+        made = calendars.for_sheet(view.schedule, found, reader.language, desk.school, desk.translator)
+        return files.attached(made, "ics", "conferences")
 
 
 def _add_work(router: APIRouter) -> None:

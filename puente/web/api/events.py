@@ -1,11 +1,11 @@
 """Events: taken from their file, opened, drawn in public, and who came.
 
-EVENT.json → open (everybody is asked) → status, people → draw → attendance → draw.csv, which anyone can verify
+EVENT.json → open (everybody is asked) → status, people → draw → attendance → draw.csv, which anyone can verify · certificates
 """
 
 import asyncio
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
@@ -18,6 +18,7 @@ from puente.models import LARGEST_ID, Event, EventInterest, EventState, HubError
 from puente.programs.events import attending, changing, drawing, exchange, files, keeping, opening, seeing
 from puente.programs.events.attending import Reached
 from puente.programs.events.keeping import Change, NotInTheEvent, Opened
+from puente.translations.phrases import open_phrases
 from puente.web.api import files as sent
 from puente.web.api.gate import Office, OfficeWrites
 from puente.web.api.problems import NotThere
@@ -155,6 +156,13 @@ class VerifiedOut(Shown):
     first_difference: DifferenceOut | None
 
 
+class CertificatesOut(Shown):
+    """`unprintable` names those of them for whom none can be printed."""
+
+    earned: int
+    unprintable: list[str]
+
+
 class BothWays(HubError):
     """Somebody stands in both lists: they came, or they did not."""
 
@@ -164,6 +172,7 @@ def events_routes() -> APIRouter:
     _add_seen(router)
     _add_work(router)
     _add_draw(router)
+    _add_certificates(router)
     return router
 
 
@@ -289,6 +298,33 @@ def _add_draw(router: APIRouter) -> None:
             event=made.event, seed=made.seed, numbers=len(made.drawn), places=sum(one.has_place for one in made.drawn),
             same=difference is None, first_difference=DifferenceOut.model_validate(difference) if difference else None,
         )  # fmt: skip
+
+
+def _add_certificates(router: APIRouter) -> None:
+    @router.get("/{event_id}/certificates")
+    async def certificates_of_an_event(request: Request, reader: Office, event_id: Id) -> CertificatesOut:
+        """How many have earned one, and for whom none can be printed because our fonts lack a letter of the name."""
+        good, odd = await _earned(request, reader, event_id)
+        return CertificatesOut(earned=len(good) + len(odd), unprintable=[one.name for one in odd])
+
+    @router.get("/{event_id}/certificates.pdf", response_class=Response, responses=sent.answers("pdf"))
+    async def print_certificates(request: Request, reader: Office, event_id: Id) -> Response:
+        """The certificates that can be printed, a page for each, in the languages of those who have earned them."""
+        # What prints takes a while to load.
+        from puente.printing import certificates as printing
+
+        desk: Desk = request.app.state.desk
+        good, _odd = await _earned(request, reader, event_id)
+        made = await asyncio.to_thread(printing.make_certificates, good, open_phrases(), desk.now())
+        return sent.attached(made, "pdf", "certificates")
+
+
+async def _earned(request: Request, reader: Reader, event_id: int) -> tuple[list[Any], list[Any]]:
+    from puente.programs.events.certificates import printable
+
+    desk: Desk = request.app.state.desk
+    async with desk.sessions() as session:
+        return await printable(session, (await _seen(session, reader, event_id)).row.name, desk.school)
 
 
 async def _seen(session: AsyncSession, reader: Reader, event_id: int) -> Opened:

@@ -21,24 +21,10 @@ KINDS = {
     "tbx": "application/xml",
     "tmx": "application/x-tmx+xml",
 }
-FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary", "description": "A CSV, or a zip of them."}},
-                }
-            }
-        },
-    }
-}
 
 
 class NoFile(HubError):
-    """Send it as the file of a form: file, a CSV or a zip of CSV files."""
+    """Send it as the file of a form, in the field that is called file."""
 
 
 # A form is read by hand, after the gate: no file of a stranger's is even taken in.
@@ -54,6 +40,16 @@ async def sent(request: Request, name: str) -> AsyncIterator[Path]:
         with file.open("wb") as kept:
             await asyncio.to_thread(shutil.copyfileobj, given.file, kept)
         yield file
+
+
+def form(what: str) -> dict[str, Any]:
+    """That the body of a route is a form with a file in it, for its description."""
+    file = {"type": "string", "format": "binary", "description": what}
+    schema = {"type": "object", "required": ["file"], "properties": {"file": file}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+TABLES = form("A CSV, or a zip of them.")
 
 
 def answers(*kinds: str) -> dict[int | str, dict[str, Any]]:

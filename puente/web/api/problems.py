@@ -12,14 +12,14 @@ from starlette.exceptions import HTTPException
 
 from puente.messaging import access, composing, inbox, planning, scheduling, tasks, tokens
 from puente.models import HubError
-from puente.programs import columns
+from puente.programs import columns, resources
 from puente.programs.conferences import helping, inviting
 from puente.programs.conferences.keeping import NoSuchDay
 from puente.programs.conferences.seeing import NotOfYours
 from puente.programs.documents import WrongFile
 from puente.programs.events import drawing, opening
 from puente.programs.events.keeping import FixedByNow, NoSuchEvent
-from puente.programs.progress import drafts
+from puente.programs.progress import drafts, writing
 
 KIND = "application/problem+json"
 MOST_WRONG = 50  # that are named at once
@@ -101,7 +101,11 @@ STATUSES: dict[type[HubError], int] = {
     opening.TooLateToOpen: 409,
     FixedByNow: 409,
     columns.Changed: 409,
+    columns.NotTwice: 409,
+    columns.NoSuchColumn: 404,
     drafts.NoSuchDraft: 404,
+    writing.WrittenAlready: 409,
+    resources.NoSuchResource: 404,
     Reused: 422,
     TooOften: 429,
 }

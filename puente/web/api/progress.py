@@ -1,29 +1,35 @@
 """Progress: marks from a gradebook become drafts, one for each child, and go out when somebody has approved them.
 
-marks (a file) → drafts (for a person to look at) → PUT another text · send · discard
+marks (a file), or by hand about one child → drafts (for a person to look at, in every language) → PUT another text · send · discard
+quiet → whose family has not heard from a teacher this month
 """
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import conversations
+from puente.messaging import access, conversations
 from puente.messaging.access import Reader
-from puente.models import LARGEST_ID, Message, Person
-from puente.programs.progress import drafts, files, scale, seeing
+from puente.messaging.wording import LONGEST_SMS
+from puente.models import LARGEST_ID, Message, Person, Student
+from puente.programs.progress import drafts, files, scale, seeing, writing
+from puente.programs.progress.bank import BANK
 from puente.programs.progress.drafts import Drafted
 from puente.web.api import files as sent
 from puente.web.api.gate import Staff, StaffWrites
 from puente.web.api.problems import NotThere
-from puente.web.api.shapes import MOST_NAMED, After, CountOut, Given, Id, Noted, Page, Sentences, Shown, page
+from puente.web.api.shapes import MOST_NAMED, NO_NUL, After, CountOut, Given, Id, Noted, Page, Sentences, Shown, Tag, page
+from puente.web.api.writing import LanguageOut, Unreached
 from puente.web.staff.desk import Desk
 
 PAGE = 50
+MOST_QUIET = 200
+Subject = Literal["reading", "writing", "math", "science", "social studies", "art", "music", "physical education"]
 DryRun = Annotated[bool, Query(description="Only say what would change.")]
 
 
@@ -55,6 +61,51 @@ class DraftOut(Shown):
     advice: list[str]
 
 
+class WholeDraft(DraftOut):
+    """A draft as each of its family will read it, and who of them is not reached."""
+
+    languages: list[LanguageOut]
+    unreached: list[Unreached]
+
+
+class SentenceOut(Shown):
+    """A sentence of the bank, which people have translated. One with {subject} needs a subject."""
+
+    number: int
+    topic: str
+    sentence: str
+
+
+class WrittenIn(Given):
+    """Sentences of the bank, by their number, and a text of one's own after them; one of the two at least."""
+
+    pick: list[Annotated[int, Field(ge=1, le=LARGEST_ID)]] = Field([], max_length=20)
+    text: Annotated[str, StringConstraints(max_length=LONGEST_SMS, pattern=NO_NUL)] = Field("", description="It may name {child}.")
+    subject: Subject | None = None
+    language: Tag = Field("en", description="What one's own text is written in.")
+
+
+class ChildOut(Shown):
+    student: int
+    external_id: str
+    name: str
+
+
+class TeacherOut(Shown):
+    id: int
+    name: str
+
+
+class QuietOut(Shown):
+    """The children of a teacher's classes whose families have not heard from that teacher this month: how many, and the first 200
+    by name. `teachers` are those of whom one may ask."""
+
+    teacher: int | None
+    count: int
+    students: list[ChildOut]
+    teachers: list[TeacherOut]
+
+
 class DraftIn(Given):
     text: Sentences = Field(description="It may name {child} and the fields that the draft has.")
 
@@ -77,8 +128,14 @@ class DiscardedOut(Shown):
 
 def progress_routes() -> APIRouter:
     router = APIRouter(prefix="/v1/progress", tags=["Progress"])
+    _add_marks(router)
+    _add_by_hand(router)
+    _add_drafts(router)
+    return router
 
-    @router.post("/marks", openapi_extra=sent.FORM)
+
+def _add_marks(router: APIRouter) -> None:
+    @router.post("/marks", openapi_extra=sent.TABLES)
     async def import_marks(request: Request, reader: StaffWrites, dry_run: DryRun = False) -> MarksOut:
         """Import a gradebook, for the students whom one sees: a CSV, or OneRoster's. Safe to repeat. Nothing is sent, since drafts
         wait for a person."""
@@ -96,6 +153,54 @@ def progress_routes() -> APIRouter:
             notices=[Noted.model_validate(one) for one in book.notices[:MOST_NAMED]],
         )  # fmt: skip
 
+
+def _add_by_hand(router: APIRouter) -> None:
+    @router.get("/quiet")
+    async def quiet_children(
+        request: Request, reader: Staff,
+        teacher: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="A teacher may leave themselves out.")] = None,
+    ) -> QuietOut:  # fmt: skip
+        """Whose family has had nothing about them from a teacher this month: one's own, and for the office any teacher's."""
+        desk: Desk = request.app.state.desk
+        async with desk.sessions() as session:
+            teachers = await seeing.teachers(session, reader)
+            chosen = teacher if teacher or reader.sees_school else reader.person_id
+            if chosen and chosen not in {number for number, _name in teachers}:
+                raise NotThere(NotThere.__doc__)
+            found = await seeing.quiet(session, reader, chosen, desk.school.timezone, desk.now()) if chosen else []
+        return QuietOut(
+            teacher=chosen, count=len(found), teachers=[TeacherOut(id=number, name=name) for number, name in teachers],
+            students=[ChildOut(student=one.id, external_id=one.student, name=one.name) for one in found[:MOST_QUIET]],
+        )  # fmt: skip
+
+    @router.get("/sentences")
+    async def list_sentences(request: Request, reader: Staff, language: Annotated[Tag, Query()] = "en") -> list[SentenceOut]:
+        """The bank of sentences to pick from, in a language in which people have said them, else in English."""
+        desk: Desk = request.app.state.desk
+        return [
+            SentenceOut(
+                number=one.number, topic=one.topic, sentence=desk.translator.say(one.sentence, language) or one.sentence
+            )
+            for one in BANK
+        ]  # fmt: skip
+
+    @router.post("/students/{student_id}/drafts", status_code=201)
+    async def write_draft(request: Request, reader: StaffWrites, student_id: Id, given: WrittenIn) -> DraftOut:
+        """Write a draft about one child by hand. It waits as all do; exactly the same on the same day is the same draft."""
+        desk: Desk = request.app.state.desk
+        async with desk.sessions.begin() as session:
+            if not await access.sees_student(session, reader, student_id):
+                raise NotThere(NotThere.__doc__)
+            student, text = await session.get_one(Student, student_id), conversations.typed(given.text)
+            message_id = await writing.write(
+                session, student.external_id, given.pick, text, reader.person_id, desk.now(), desk.translator, given.subject,
+                given.language,
+            )  # fmt: skip
+            (shown,) = await _shown(session, desk, await drafts.drafts(session, [message_id]))
+        return shown
+
+
+def _add_drafts(router: APIRouter) -> None:
     @router.get("/drafts")
     async def list_drafts(request: Request, reader: Staff, after: After = 0) -> Page[DraftOut]:
         """The drafts that wait, the oldest first: a teacher's own, the office's school."""
@@ -105,6 +210,22 @@ def progress_routes() -> APIRouter:
             shown = await _shown(session, desk, found)
         return Page[DraftOut].model_validate(page(shown, [one.id for one in shown], PAGE))
 
+    @router.get("/drafts/{message_id}")
+    async def read_draft(request: Request, reader: Staff, message_id: Id) -> WholeDraft:
+        """One draft that waits, in the language of each who will read it. Changes nothing."""
+        desk: Desk = request.app.state.desk
+        async with desk.sessions() as session:
+            found = await drafts.drafts(session, [message_id], seen=seeing.seen(reader))
+            if not found:
+                raise NotThere(NotThere.__doc__)
+            (shown,) = await _shown(session, desk, found)
+            message = await session.get_one(Message, message_id)
+        seen = await drafts.preview(desk.sessions, desk.translator, message, desk.paces, desk.school, desk.now())
+        return WholeDraft(
+            **shown.model_dump(), languages=[LanguageOut.model_validate(one) for one in seen.languages],
+            unreached=[Unreached.model_validate(one) for one in seen.unreached],
+        )  # fmt: skip
+
     @router.put("/drafts/{message_id}")
     async def change_draft(request: Request, reader: StaffWrites, message_id: Id, given: DraftIn) -> DraftOut:
         """Say it otherwise. What was made of the old text is made anew."""
@@ -112,7 +233,7 @@ def progress_routes() -> APIRouter:
         async with desk.sessions.begin() as session:
             if not await seeing.locked(session, seeing.seen(reader), col(Message.id) == message_id):
                 raise NotThere(NotThere.__doc__)
-            await drafts.edit(session, message_id, conversations.readable(given.text.replace("\r\n", "\n")))
+            await drafts.edit(session, message_id, conversations.typed(given.text))
             await session.flush()
             (shown,) = await _shown(session, desk, await drafts.drafts(session, [message_id]))
         return shown
@@ -133,8 +254,6 @@ def progress_routes() -> APIRouter:
         desk: Desk = request.app.state.desk
         async with desk.sessions.begin() as session:
             return DiscardedOut(discarded=await drafts.discard(session, await _theirs(session, reader, given)))
-
-    return router
 
 
 async def _theirs(session: AsyncSession, reader: Reader, given: DraftsIn) -> list[int]:

@@ -19,11 +19,31 @@ from puente.translations.fields import names
 from puente.web.api import files
 from puente.web.api.gate import Anyone, Office, OfficeWrites, Reviewer, Staff, StaffWrites, check_all
 from puente.web.api.problems import NotAllowed, NotThere
-from puente.web.api.shapes import CRITICAL, MOST_NAMED, CountOut, Given, Id, Noted, Sentences, Shown, Tag, When, Word
+from puente.web.api.shapes import (
+    CRITICAL,
+    MOST_NAMED,
+    After,
+    CountOut,
+    Given,
+    Id,
+    Noted,
+    Page,
+    Sentences,
+    Shown,
+    Tag,
+    When,
+    Word,
+    page,
+)
 from puente.web.api.writing import MessageIn, To, draft_of
+from puente.web.staff import reach
 from puente.web.staff.desk import Desk
+from puente.web.staff.frame import Words
 
 SOURCE = "en"
+
+Since = Annotated[date | None, Query(description="The first day; with a last one.")]
+Until = Annotated[date | None, Query(description="The last day.")]
 
 
 class NotAgain(HubError):
@@ -77,6 +97,17 @@ class ReachOut(Shown):
     by_school: list[Share]
 
 
+class MissedOut(Shown):
+    """A guardian whom nothing has reached: why, and the open task about them with whose turn it is, where somebody was asked."""
+
+    guardian: int = Field(validation_alias="guardian_id")
+    name: str
+    language: str
+    why: str
+    task: int | None = Field(validation_alias="task_id")
+    owner: str
+
+
 class ClosedOut(Shown):
     day: date
     name: str
@@ -124,7 +155,7 @@ class ScheduleOut(Shown):
 def school_routes() -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["School"])
 
-    @router.post("/roster", openapi_extra=files.FORM)
+    @router.post("/roster", openapi_extra=files.TABLES)
     async def import_roster(request: Request, reader: OfficeWrites, dry_run: bool = False) -> RosterOut:
         """Import a roster of families or of staff, or a OneRoster set. Safe to repeat; with `dry_run` nothing is changed."""
         check_all(reader)
@@ -140,6 +171,27 @@ def school_routes() -> APIRouter:
             since=found.since, until=found.until, made_at=found.made_at, whole=_share("", found.whole),
             **{by: [_share(one.name, one.counts) for one in getattr(found, by)] for by in ("by_language", "by_grade", "by_school")},
         )  # fmt: skip
+
+    @router.get("/reach/unreached")
+    async def list_missed(request: Request, reader: Office, after: After = 0) -> Page[MissedOut]:
+        """Whom nothing had reached in the thirty days before the figures were counted (`made_at` of /reach), and still has not."""
+        desk: Desk = request.app.state.desk
+        counted = await fairness.latest(desk.sessions, reader.school, desk.now())
+        async with desk.sessions() as session:
+            found = await fairness.missed(session, reader, counted, desk.now(), after=after, most=fairness.PAGE + 1)
+        return Page[MissedOut].model_validate(page(found, [one.guardian_id for one in found], fairness.PAGE))
+
+    @router.get("/reach/report.{kind}", response_class=Response, responses=files.answers("csv", "pdf"))
+    async def export_reach(
+        request: Request, reader: Office, kind: Literal["csv", "pdf"], since: Since = None, until: Until = None,
+        messages: Annotated[Kind | None, Query(description="Of messages of this kind alone.")] = None,
+    ) -> Response:  # fmt: skip
+        """Reach and fairness as a report, in the language of whoever has made the token: of the last thirty days, or of others."""
+        desk: Desk = request.app.state.desk
+        asked = [f"{one or ''}" for one in (since, until, messages)]
+        found, words = await reach.figures(desk, reader, *asked), Words(desk, reader.language)
+        made = await asyncio.to_thread({"csv": reach.written, "pdf": reach.printed}[kind], found, words)
+        return files.attached(made, kind, "reach")
 
     @router.get("/calendar")
     async def read_calendar(request: Request, reader: Anyone) -> CalendarOut:

@@ -1,14 +1,17 @@
 """Tasks: what waits for a person, and what came of it."""
 
+import asyncio
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from puente.messaging import tasks
 from puente.messaging.tasks import PAGE, Whose
 from puente.models import TaskKind
+from puente.translations.phrases import open_phrases
+from puente.web.api import files
 from puente.web.api.gate import Anyone, AnyoneWrites
 from puente.web.api.problems import NotThere
 from puente.web.api.shapes import After, Given, Id, Note, Page, Shown, page
@@ -90,6 +93,23 @@ def tasks_routes() -> APIRouter:
         if found is None:
             raise NotThere(NotThere.__doc__)
         return _out(found)
+
+    @router.get("/{task_id}/letter.pdf", response_class=Response, responses=files.answers("pdf"))
+    async def print_letter(request: Request, reader: Anyone, task_id: Id) -> Response:
+        """The letter that a task asks for: a page for each guardian who may be told, in their language."""
+        # The libraries that print take a while to load, which no other call should wait for.
+        from puente.printing import notices
+        from puente.programs.attendance import letters
+
+        desk: Desk = request.app.state.desk
+        async with desk.sessions() as session:
+            found = await tasks.opened(session, reader, task_id)
+            task = found and found.task
+            told = task and await letters.of_task(session, reader, task, desk.today, desk.rules_in_force, desk.school)
+        if told is None:
+            raise NotThere(NotThere.__doc__)
+        pdf = await asyncio.to_thread(notices.make_notices, told, open_phrases(), desk.now())
+        return files.attached(pdf, "pdf", "letter")
 
     return router
 

@@ -95,7 +95,7 @@ def threads_routes() -> APIRouter:
     ) -> MessageOut:
         """Answer what the family wrote last; they read it in their language, where they wrote from."""
         desk: Desk = request.app.state.desk
-        text = conversations.readable(given.text.replace("\r\n", "\n")).strip()
+        text = conversations.typed(given.text)
         async with desk.sessions.begin() as session:
             await _check_seen(session, reader, guardian_id)
             draft = await inbox.answerable(session, reader, guardian_id)

@@ -193,7 +193,7 @@ async def draft_of(session: AsyncSession, desk: Desk, reader: Reader, given: Mes
     """What was given, checked as the page does. Raises a HubError in words."""
     audience, at = await audience_of(session, reader, given.to, given.kind), desk.now()
     draft = Draft(
-        kind=given.kind, text=conversations.readable(given.text.replace("\r\n", "\n")).strip(), audience=audience,
+        kind=given.kind, text=conversations.typed(given.text), audience=audience,
         language=given.language, author_id=reader.person_id, fields=_values(given), send_at=given.send_at, origin=origin,
     )  # fmt: skip
     # The same key again is no new message, however late it comes.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.datastructures import UploadFile
 
-from puente.messaging import access, conversations, tasks
+from puente.messaging import access, conversations
 from puente.messaging.access import Reader
 from puente.models import AttendanceCode, HubError, OutreachKind, Person, Standing, Student, TaskKind
 from puente.programs import attendance
@@ -27,7 +27,6 @@ from puente.programs.attendance import overview, reading, taking
 from puente.programs.attendance import tasks as due
 from puente.programs.attendance.log import BY_HAND, NOBODY, WAITS, Line
 from puente.programs.attendance.reading import Register
-from puente.programs.attendance.rules import Rules
 from puente.programs.attendance.taking import Taken
 from puente.translations.phrases import open_phrases
 from puente.web.staff import frame, messages, roster, times
@@ -69,7 +68,6 @@ CODES = {
 }
 TOO_LARGE = _("This file is larger than 64 MB, too large for this page. Import it on the server: puente attendance import")
 NO_PLACE = _("Say where the family is asked to come.")
-NO_LETTERS = _("No letter can be printed: none is due, or nobody may be told.")
 CHOOSE_KIND = _("Choose what you did: a call, a visit or a letter.")
 
 frame.may_say(outreach_noted=_("It is in the log."))
@@ -187,14 +185,14 @@ def attendance_routes() -> APIRouter:
 async def _overview(request: Request, reader: Reader, tier: int = -1, after: int = 0, *, error: str = "") -> HTMLResponse:
     """Where the students stand whom this reader sees. Before anybody has chosen, the highest tier that has any is shown."""
     desk: Desk = request.app.state.desk
-    rules = _rules(desk)
+    rules = desk.rules_in_force
     seen = access.is_seen(reader, col(Standing.student_id))
     async with desk.sessions() as session:
         counted = await overview.figures(session, seen)
         totals = [sum(share.tiers.get(one.name, 0) for share in counted.by_grade) for one in rules.tiers]
         shown = tier if 0 <= tier < len(totals) else max((n for n, total in enumerate(totals) if total), default=0)
         found = await overview.in_tier(session, seen, rules.tiers[shown].name, after, PAGE + 1)
-        todo = await due.due(session, _waits_for(reader), (TaskKind.call, TaskKind.letter), most=PAGE + 1)
+        todo = await due.due(session, due.waits_for(reader), (TaskKind.call, TaskKind.letter), most=PAGE + 1)
     return frame.page(
         request, reader, "attendance.html", status=400 if error else 200, error=error, tiers=rules.tiers, tier_names=TIERS,
         totals=totals, shown=shown, grades=counted.by_grade[:MOST_ROWS], speaking=counted.by_language[:MOST_ROWS],
@@ -202,14 +200,6 @@ async def _overview(request: Request, reader: Reader, tier: int = -1, after: int
         more=found[PAGE - 1][1].id if len(found) > PAGE else 0, todo=todo[:PAGE], more_todo=len(todo) > PAGE,
         counted_on=counted.counted_on, writes_from=rules.writes_from, state=rules.state,
     )  # fmt: skip
-
-
-def _rules(desk: Desk) -> Rules:
-    return desk.rules or attendance.new_mexico()
-
-
-def _waits_for(reader: Reader) -> Any:
-    return tasks.is_seen(reader) & access.is_seen(reader, col(Student.id))
 
 
 def _share(standing: Standing) -> str:
@@ -230,7 +220,7 @@ def _read(folder: Path) -> Read:
 
 async def _take(desk: Desk, reader: Reader, register: Register) -> Taken:
     seen = access.is_seen(reader, col(Student.id))
-    return await taking.take(desk.sessions, register, desk.now(), desk.school.timezone, _rules(desk), seen=seen)
+    return await taking.take(desk.sessions, register, desk.now(), desk.school.timezone, desk.rules_in_force, seen=seen)
 
 
 async def _seen(session: AsyncSession, reader: Reader, student_id: int) -> Student:
@@ -247,13 +237,13 @@ async def _student(
         student = await _seen(session, reader, student_id)
         standing = await session.get(Standing, student_id)
         lines = await attendance.log_of(session, student.external_id)
-        waits = _waits_for(reader) & (col(Student.id) == student_id)
+        waits = due.waits_for(reader) & (col(Student.id) == student_id)
         todo = await due.due(session, waits, (TaskKind.call, TaskKind.letter), most=PAGE)
     shown, earlier = _newest(lines, upto)
     return frame.page(
         request, reader, "attendance_student.html", status=400 if error else 200, error=error, student=student, standing=standing,
         share=_share(standing) if standing else "", tier_names=TIERS, lines=shown, earlier=earlier, kinds=KINDS,
-        became=WHAT_BECAME, todo=todo, text=text, longest=LONGEST_NOTE, today=_today(desk).isoformat(),
+        became=WHAT_BECAME, todo=todo, text=text, longest=LONGEST_NOTE, today=desk.today.isoformat(),
         by_hand=frame.choices(
             [(one.value, frame.words_of(request, reader).t(KINDS[one.value])) for one in BY_HAND], kind or BY_HAND[0].value
         ),
@@ -295,7 +285,7 @@ async def _notice(
             meeting = Meeting(at.astimezone(desk.school.timezone), place)
         async with desk.sessions() as session:
             student = await _seen(session, reader, student_id)
-            found = await letters(session, student.external_id, _today(desk), _rules(desk), desk.school, meeting)
+            found = await letters(session, student.external_id, desk.today, desk.rules_in_force, desk.school, meeting)
         pdf = await asyncio.to_thread(notices.make_notices, found, open_phrases(), desk.now(), "letter")
     except NotThere:
         raise
@@ -307,22 +297,13 @@ async def _notice(
 async def _letters(request: Request, reader: Reader) -> Response:
     """All letters that are due, on paper: up to as many as the page lists. Those about whom nobody may be told are marked there."""
     from puente.printing import notices
-    from puente.programs.attendance.letters import NobodyToTell, NothingToTell, letters
+    from puente.programs.attendance.letters import NoLetters, all_due
 
     desk: Desk = request.app.state.desk
-    found = []
-    async with desk.sessions() as session:
-        for _task, student, told in await due.due(session, _waits_for(reader), (TaskKind.letter,), most=PAGE):
-            if told:
-                try:
-                    found += await letters(session, student.external_id, _today(desk), _rules(desk), desk.school)
-                except (NobodyToTell, NothingToTell):
-                    continue
-    if not found:
-        return await _overview(request, reader, error=NO_LETTERS)
+    try:
+        async with desk.sessions() as session:
+            found = await all_due(session, reader, desk.today, desk.rules_in_force, desk.school, PAGE)
+    except NoLetters as none:
+        return await _overview(request, reader, error=frame.sentence(none))
     pdf = await asyncio.to_thread(notices.make_notices, found, open_phrases(), desk.now(), "letter")
     return frame.attachment(pdf, "application/pdf", "letters.pdf")
-
-
-def _today(desk: Desk) -> date:
-    return desk.now().astimezone(desk.school.timezone).date()

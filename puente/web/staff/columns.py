@@ -24,7 +24,7 @@ from starlette.datastructures import UploadFile
 from puente.messaging import access, conversations, following, picking, wording
 from puente.messaging.access import Reader
 from puente.messaging.following import Place, Standing
-from puente.models import Guardianship, HubError, Message, Person, Schedule
+from puente.models import HubError, Message, Schedule
 from puente.programs import columns, resources
 from puente.programs.columns import Column, Text
 from puente.translations import languages
@@ -55,10 +55,6 @@ Name = Annotated[str, InPath(max_length=64)]
 Tag = Annotated[str, InPath(max_length=35)]
 Short = Annotated[str, Form(max_length=400)]
 Long = Annotated[str, Form(max_length=20_000)]
-
-
-class NotTwice(HubError):
-    """There is a column of this name already. Open that one and change its text."""
 
 
 @dataclass(frozen=True)
@@ -151,16 +147,14 @@ def _add_changes(router: APIRouter) -> None:
     ) -> Response:  # fmt: skip
         _check_all(reader)
         desk: Desk = request.app.state.desk
-        given = {"title": _clean(title), "summary": _clean(summary), "text": _clean(text)}
+        given = {"title": conversations.typed(title), "summary": conversations.typed(summary), "text": conversations.typed(text)}
         about = {"name": name.strip().lower(), "language": language, "texts": {language: given}}
         try:
             # Before the library's of the same month: a school that writes its own wants it to go out.
             number = int(month) if month.isascii() and month.isdecimal() and len(month) < 3 else None
             column = columns.own({**about, "month": number, "position": -1})
             async with desk.sessions.begin() as session:
-                if any(column.name == other.name for other in await columns.columns(session)):
-                    raise NotTwice(NotTwice.__doc__)
-                await columns.keep(session, column, desk.now(), reader.person_id)
+                await columns.add(session, column, desk.now(), reader.person_id)
         except HubError as wrong:
             typed = {"name": name, "month": month, "language": language, **given}
             return await _year(request, reader, error=frame.sentence(wrong), typed=typed)
@@ -184,17 +178,13 @@ def _add_changes(router: APIRouter) -> None:
     ) -> Response:  # fmt: skip
         _check_all(reader)
         desk: Desk = request.app.state.desk
-        given = {"title": _clean(title), "summary": _clean(summary), "text": _clean(text)}
+        given = {"title": conversations.typed(title), "summary": conversations.typed(summary), "text": conversations.typed(text)}
         tag = languages.canonical(language) or ""
         try:
             async with desk.sessions.begin() as session:
-                column = await _found(session, name)
-                if read != (column.texts[tag].digest if tag in column.texts else ""):
-                    raise columns.Changed(columns.Changed.__doc__)
-                kept = columns.with_text(column, tag, **given)
-                await columns.keep(session, kept, desk.now(), reader.person_id)
-        except NotThere:
-            raise
+                await columns.rewrite(session, name, tag, given, desk.now(), reader.person_id, read=read)
+        except columns.NoSuchColumn:
+            raise NotThere(NotThere.__doc__) from None
         except HubError as wrong:
             return await _text(request, reader, name, tag, error=frame.sentence(wrong), typed=given)
         return frame.redirect(f"/columns/{name}/{tag}", said="column_kept")
@@ -223,7 +213,7 @@ def _add_places(router: APIRouter) -> None:
         _check_all(reader)
         desk: Desk = request.app.state.desk
         given = {"kind": kind, "name": name, "phone": phone, "address": address, "hours": hours, "languages": spoken, "note": note}
-        typed = {part: _clean(value) for part, value in given.items()}
+        typed = {part: conversations.typed(value) for part, value in given.items()}
         try:
             async with desk.sessions.begin() as session:
                 before = await resources.one(session, was) if was else None
@@ -258,19 +248,11 @@ def _check_all(reader: Reader) -> None:
         raise NotThere(NotThere.__doc__)
 
 
-def _clean(text: str) -> str:
-    return conversations.readable(text.replace("\r\n", "\n")).strip()
-
-
 async def _found(session: AsyncSession, name: str) -> Column:
-    """The column of a name. The number of a month, which the commands take too, is no address."""
     try:
-        column = await columns.find(session, name)
+        return await columns.named(session, name)
     except columns.NoSuchColumn:
         raise NotThere(NotThere.__doc__) from None
-    if column.name != name:
-        raise NotThere(NotThere.__doc__)
-    return column
 
 
 def month_name(words: Words, month: int | None) -> str:
@@ -317,7 +299,7 @@ async def _column(request: Request, reader: Reader, name: str) -> HTMLResponse:
         approvals = await columns.approvals(session, name)
         schedule = (await columns.planned(session)).get(name)
         sent = await _sent(session, reader, schedule)
-        unwritten = await _unwritten(session, reader, column)
+        unwritten = await columns.unwritten(session, column) if reader.sees_school else []
     lacking = columns.missing(column, given, desk.school)
     return frame.page(
         request, reader, "column.html", column=column, approvals=approvals, lacking=lacking, schedule=schedule, sent=sent,
@@ -335,17 +317,6 @@ async def _sent(session: AsyncSession, reader: Reader, schedule: Schedule | None
     ours = (col(Message.origin) >= begins, col(Message.origin) < f"schedule:{schedule.id};", access.is_message_seen(reader))
     message = await session.scalar(select(Message).where(*ours).order_by(col(Message.id).desc()).limit(1))
     return (message, await following.standing(session, message.id or 0)) if message else None
-
-
-async def _unwritten(session: AsyncSession, reader: Reader, column: Column) -> list[str]:
-    """The languages that guardians read, and that it is not written in. Most of those that anybody reads are
-    written, and need no looking for."""
-    if not reader.sees_school:
-        return []
-    is_guardian = select(col(Guardianship.guardian_id)).where(col(Guardianship.guardian_id) == col(Person.id)).exists()
-    lacking = [tag for tag in await session.scalars(select(col(Person.language)).distinct()) if column.in_language(tag) is None]
-    asked = [(tag, select(col(Person.id)).where(col(Person.language) == tag, is_guardian).limit(1)) for tag in sorted(lacking)]
-    return [tag for tag, query in asked if await session.scalar(query)]
 
 
 async def _text(

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 
@@ -43,6 +43,16 @@ class Desk:
     words: Phrases = field(default_factory=page_words)
     invite: Callable[[str], Awaitable[str]] | None = None
     post_to_private: bool = False
+
+    @property
+    def rules_in_force(self) -> attendance.Rules:
+        """The attendance rules of the school's state."""
+        return self.rules or attendance.new_mexico()
+
+    @property
+    def today(self) -> date:
+        """On the school's clock."""
+        return self.now().astimezone(self.school.timezone).date()
 
     @property
     def is_secure(self) -> bool:

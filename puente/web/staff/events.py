@@ -379,17 +379,14 @@ async def _export(request: Request, reader: Reader, event_id: int, *, named: boo
 
 
 async def _earned(request: Request, reader: Reader, event_id: int) -> tuple[Opened, list[Any], list[Any]]:
-    """The certificates that can be printed, and those that cannot: our fonts do not have every letter."""
+    """The certificates that can be printed, and those that cannot."""
     # What prints takes a while to load.
-    from puente.printing import certificates as printing
-    from puente.programs.events.certificates import earned
+    from puente.programs.events.certificates import printable
 
     desk: Desk = request.app.state.desk
     async with desk.sessions() as session:
         opened = await _seen(session, reader, event_id)
-        every = await earned(session, opened.row.name, desk.school)
-    good = [one for one in every if printing.is_printable(one)]
-    return opened, good, [one for one in every if one not in good]
+        return opened, *await printable(session, opened.row.name, desk.school)
 
 
 def _answers(file: EventFile, given: Mapping[str, Any], words: frame.Words) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,12 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 from starlette.datastructures import UploadFile
 
-from puente.messaging import access, composing, conversations, finding, wording
+from puente.messaging import access, conversations, finding, wording
 from puente.messaging.access import Reader
-from puente.messaging.composing import Draft, Preview
 from puente.models import (
     Group,
-    GroupStaff,
     Guardianship,
     HubError,
     Kind,
@@ -34,12 +32,10 @@ from puente.models import (
     Message,
     MessageState,
     Person,
-    PersonRole,
     Rights,
-    Role,
     Student,
 )
-from puente.programs.progress import drafts, files, marks, rhythm, scale, seeing
+from puente.programs.progress import drafts, files, marks, rhythm, scale, seeing, writing
 from puente.programs.progress.bank import BANK
 from puente.programs.progress.drafts import Drafted
 from puente.translations import languages
@@ -52,7 +48,7 @@ PAGE = 50
 COUNTED = 1_000
 MOST_SHOWN = 20  # of the drafts of a file that is tried out
 MOST_PROBLEMS = 100
-MOST_TEACHERS = 200
+MOST_GROUPS = 200
 MOST_QUIET = 200
 
 TOPICS = {
@@ -75,8 +71,6 @@ SUBJECT, ALL_CLASSES, CHOOSE = _("subject"), _("All classes"), _("Choose one")
 TOO_LARGE = _("This file is larger than 64 MB, too large for this page. Import it on the server: puente progress import")
 NONE_CHECKED = _("Check at least one draft first.")
 LOOK_AGAIN = _("The text has changed. Please look at it in each language, and then press Send again.")
-WRITTEN_ALREADY = _("You have written exactly this about this child today, and it was sent or thrown away.")
-NOTHING_WRITTEN = _("Pick a sentence, or write one of your own.")
 HAS_PROBLEMS = _("Something speaks against this draft. Change the text first.")
 
 frame.may_say(
@@ -190,7 +184,7 @@ def progress_routes() -> APIRouter:
     async def change_draft(
         request: Request, reader: Staff, message_id: Id, text: Text = "", seen: Short = "", do: Short = ""
     ) -> Response:
-        return await _change(request, reader, message_id, _clean(text), seen, do)
+        return await _change(request, reader, message_id, conversations.typed(text), seen, do)
 
     @router.get("/progress/quiet")
     async def quiet_page(request: Request, reader: Staff, teacher: After = 0) -> HTMLResponse:
@@ -213,13 +207,9 @@ def progress_routes() -> APIRouter:
         request: Request, reader: Staff, student_id: Id, text: Text = "", subject: Short = "", language: Short = "en",
         pick: Numbers = None,
     ) -> Response:  # fmt: skip
-        return await _write(request, reader, student_id, _clean(text), subject, language, pick or [])
+        return await _write(request, reader, student_id, conversations.typed(text), subject, language, pick or [])
 
     return router
-
-
-def _clean(text: str) -> str:
-    return conversations.readable(text.replace("\r\n", "\n")).strip()
 
 
 def _in_group(reader: Reader, group: int) -> ColumnElement[bool]:
@@ -234,7 +224,7 @@ async def _list(request: Request, reader: Reader, group: int = 0, after: int = 0
     at, here = desk.now(), desk.now().astimezone(desk.school.timezone)
     words = frame.words_of(request, reader)
     async with desk.sessions() as session:
-        groups = (await session.scalars(access.groups(reader).limit(MOST_TEACHERS))).all()
+        groups = (await session.scalars(access.groups(reader).limit(MOST_GROUPS))).all()
         found = await drafts.drafts(session, seen=_in_group(reader, group), after=after, most=PAGE + 1)
         lines = await _lines(session, desk, found[:PAGE])
         waiting = await _count(session, drafts.waiting(_in_group(reader, group)).with_only_columns(col(Message.id)))
@@ -318,7 +308,7 @@ async def _gathered(session: AsyncSession, query: Select[Any, Any]) -> dict[int,
 async def _read(desk: Desk, reader: Reader, folder: Path, *, dry: bool) -> Read:
     """Take a file for the students whom its reader sees, or try out what it would change."""
     name, levels, book = await asyncio.to_thread(_book_in, folder, desk.levels_file)
-    at, today = desk.now(), _today(desk)
+    at, today = desk.now(), desk.today
     async with desk.sessions() as session:
         taken, drafted = await seeing.take(session, reader, book, levels, at, today)
         found = await drafts.drafts(session, drafted[:MOST_SHOWN]) if drafted else []
@@ -389,7 +379,7 @@ async def _draft(
         (line,) = await _lines(session, desk, [drafted])
     preview, wrong = None, ""
     try:
-        preview = await _preview(desk, message)
+        preview = await drafts.preview(desk.sessions, desk.translator, message, desk.paces, desk.school, desk.now())
     except HubError as refused:
         wrong = frame.sentence(refused)
     return frame.page(
@@ -397,14 +387,6 @@ async def _draft(
         text=message.text if typed is None else typed, seen=_digest(message.text), preview=preview, longest=wording.LONGEST_SMS,
         made_by=compose.MADE_BY, grades=compose.GRADES, reasons=compose.REASONS, fields=sorted({"child", *message.fields}),
     )  # fmt: skip
-
-
-async def _preview(desk: Desk, message: Message) -> Preview:
-    draft = Draft(
-        message.kind, message.text, dict(message.audience), language=message.language, author_id=message.author_id,
-        fields=message.fields, student_id=message.student_id,
-    )  # fmt: skip
-    return await composing.preview(desk.sessions, desk.translator, draft, desk.paces, desk.school, desk.now())
 
 
 def _digest(text: str) -> str:
@@ -447,36 +429,16 @@ async def _quiet(request: Request, reader: Reader, teacher: int) -> HTMLResponse
     """Whose family has not heard from a teacher this month: a teacher's own, and for the office any teacher's of theirs."""
     desk: Desk = request.app.state.desk
     async with desk.sessions() as session:
-        teachers = [(reader.person_id, reader.name)] if not reader.sees_school else await _teachers(session, reader)
+        teachers = await seeing.teachers(session, reader)
         chosen = teacher if teacher or reader.sees_school else reader.person_id
         if chosen and chosen not in {number for number, _name in teachers}:
             raise NotThere(NotThere.__doc__)
-        found, numbers = [], {}
-        if chosen:
-            seen = access.is_seen(reader, col(Student.id))
-            found = await rhythm.quiet(session, chosen, desk.school.timezone, desk.now(), seen)
-            them = [one.student for one in found[:MOST_QUIET]]
-            rows = await session.execute(
-                select(col(Student.external_id), col(Student.id)).where(col(Student.external_id).in_(them))
-            )
-            numbers = {row[0]: row[1] for row in rows}
+        found = await seeing.quiet(session, reader, chosen, desk.school.timezone, desk.now()) if chosen else []
     options = [("0", frame.words_of(request, reader).t(CHOOSE)), *((str(number), name) for number, name in teachers)]
     return frame.page(
         request, reader, "progress_quiet.html", teachers=frame.choices(options, str(chosen)), chosen=chosen,
-        count=len(found), quiet=[(numbers[one.student], one.name) for one in found[:MOST_QUIET]],
+        count=len(found), quiet=[(one.id, one.name) for one in found[:MOST_QUIET]],
     )  # fmt: skip
-
-
-async def _teachers(session: AsyncSession, reader: Reader) -> list[tuple[int, str]]:
-    groups = access.groups(reader).order_by(None).with_only_columns(col(Group.id))
-    query = (
-        select(col(Person.id), col(Person.name))
-        .join(PersonRole, (col(PersonRole.person_id) == col(Person.id)) & (col(PersonRole.role) == Role.teacher))
-        .where(col(Person.id).in_(select(col(GroupStaff.person_id)).where(col(GroupStaff.group_id).in_(groups))))
-        .order_by(col(Person.name), col(Person.id))
-        .limit(MOST_TEACHERS)
-    )
-    return [(row[0] or 0, row[1]) for row in await session.execute(query)]
 
 
 async def _children(request: Request, reader: Reader, query: str, after: int) -> HTMLResponse:
@@ -520,26 +482,17 @@ async def _write_form(
 async def _write(
     request: Request, reader: Reader, student_id: int, text: str, subject: str, language: str, picked: Sequence[int]
 ) -> Response:
-    """A draft of sentences of the bank, and of a teacher's own. Theirs alone may be in another language than English: then those of
-    the bank are said in it too, as people have translated them."""
     desk: Desk = request.app.state.desk
-    wrote = language if text and language in desk.translator.languages() else "en"
-    bank = [starter.sentence for starter in BANK if starter.number in picked]
-    sentences = [desk.translator.say(sentence, wrote) or sentence for sentence in bank]
+    wrote = language if language in desk.translator.languages() else "en"
     try:
-        if not bank and not text:
-            raise HubError(NOTHING_WRITTEN)
         if len(text) > wording.LONGEST_SMS:
             raise compose.TooLong(compose.TooLong.__doc__)
         async with desk.sessions.begin() as session:
             student = await _student(session, reader, student_id)
-            given = subject if subject in SUBJECTS else None
-            message_id = await drafts.write_one(
-                session, student.external_id, [*sentences, *([text] if text else [])], reader.person_id, desk.now(), given, wrote
-            )
-            waits = (await session.get_one(Message, message_id)).state is MessageState.draft
-        if not waits:
-            raise HubError(WRITTEN_ALREADY)
+            message_id = await writing.write(
+                session, student.external_id, picked, text, reader.person_id, desk.now(), desk.translator,
+                subject if subject in SUBJECTS else None, wrote,
+            )  # fmt: skip
     except NotThere:
         raise
     except HubError as wrong:
@@ -547,7 +500,3 @@ async def _write(
             request, reader, student_id, text=text, subject=subject, language=language, picked=picked, error=frame.sentence(wrong)
         )
     return frame.redirect(f"/progress/drafts/{message_id}")
-
-
-def _today(desk: Desk) -> date:
-    return desk.now().astimezone(desk.school.timezone).date()

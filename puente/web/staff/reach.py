@@ -63,9 +63,9 @@ def reach_routes() -> APIRouter:
     async def reach(request: Request, reader: Office, since: Day = "", until: Day = "", kind: Asked = "") -> HTMLResponse:
         error = ""
         try:
-            found = await _figures(request, reader, since, until, kind)
+            found = await figures(request.app.state.desk, reader, since, until, kind)
         except HubError as wrong:
-            error, found = frame.sentence(wrong), await _figures(request, reader)
+            error, found = frame.sentence(wrong), await figures(request.app.state.desk, reader)
         words = frame.words_of(request, reader)
         kinds = frame.choices([("", words.t(_("All kinds"))), *((one.value, words.t(name)) for one, name in KINDS.items())], kind)
         return frame.page(
@@ -88,23 +88,19 @@ def reach_routes() -> APIRouter:
 
     @router.get("/reach/report.pdf")
     async def report(request: Request, reader: Office, since: Day = "", until: Day = "", kind: Asked = "") -> Response:
-        found = await _figures(request, reader, since, until, kind)
-        words, desk = frame.words_of(request, reader), request.app.state.desk
-        title = plain(words.t(_("Reach and fairness")))
-        pdf = reports.make_report(title, lines(found, words), tables(found, words), desk.now())
-        return frame.attachment(pdf, "application/pdf", "reach.pdf")
+        found = await figures(request.app.state.desk, reader, since, until, kind)
+        return frame.attachment(printed(found, frame.words_of(request, reader)), "application/pdf", "reach.pdf")
 
     @router.get("/reach/report.csv")
     async def report_csv(request: Request, reader: Office, since: Day = "", until: Day = "", kind: Asked = "") -> Response:
-        found = await _figures(request, reader, since, until, kind)
+        found = await figures(request.app.state.desk, reader, since, until, kind)
         return frame.attachment(written(found, frame.words_of(request, reader)), "text/csv; charset=utf-8", "reach.csv")
 
     return router
 
 
-async def _figures(request: Request, reader: Reader, since: str = "", until: str = "", kind: str = "") -> Figures:
+async def figures(desk: Desk, reader: Reader, since: str = "", until: str = "", kind: str = "") -> Figures:
     """What was asked for; without any wish, the last thirty days. Raises NotADay, WrongPeriod."""
-    desk: Desk = request.app.state.desk
     at = desk.now()
     if not (since or until or kind):
         return await fairness.latest(desk.sessions, reader.school, at)
@@ -411,6 +407,12 @@ def written(found: Figures, words: Words) -> str:
                 table.writerow([safe_cell(str(part)) for part in (one.title, name.text, column, *_csv_number(cell), one.note)])
     # The mark at the beginning tells Excel that it is UTF-8.
     return f"\ufeff{out.getvalue()}"
+
+
+def printed(found: Figures, words: Words) -> bytes:
+    """The tables as a report to print."""
+    title = plain(words.t(_("Reach and fairness")))
+    return reports.make_report(title, lines(found, words), tables(found, words), words.desk.now())
 
 
 def _csv_number(cell: Cell) -> tuple[Any, Any, Any]:

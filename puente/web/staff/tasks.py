@@ -20,7 +20,6 @@ from puente.messaging import access, composing, contacts, finding, inbox, repair
 from puente.messaging.access import Reader
 from puente.messaging.tasks import Waiting, Whose
 from puente.models import Contact, HubError, Kind, MadeBy, Message, Person, Rendering, Role, Student, Task, TaskKind
-from puente.programs import attendance
 from puente.programs.conferences import confirming
 from puente.translations import languages
 from puente.translations.phrases import open_phrases
@@ -372,17 +371,13 @@ async def _letter(request: Request, reader: Reader, task_id: int) -> Response:
     """The notice on paper, for each guardian who may be told."""
     # The libraries that print take a while to load, which no other page should wait for.
     from puente.printing import notices
-    from puente.programs.attendance.letters import letters
+    from puente.programs.attendance.letters import of_task
 
     desk: Desk = request.app.state.desk
     async with desk.sessions() as session:
         task = (await _opened(session, reader, task_id)).task
-        student_id = task.student_id
-        if task.kind is not TaskKind.letter or not student_id or not await access.sees_student(session, reader, student_id):
-            raise NotThere(NotThere.__doc__)
-        student = await session.get_one(Student, student_id)
-        today = desk.now().astimezone(desk.school.timezone).date()
-        rules = desk.rules or attendance.new_mexico()
-        found = await letters(session, student.external_id, today, rules, desk.school)
+        found = await of_task(session, reader, task, desk.today, desk.rules_in_force, desk.school)
+    if found is None:
+        raise NotThere(NotThere.__doc__)
     pdf = await asyncio.to_thread(notices.make_notices, found, open_phrases(), desk.now(), "letter")
     return frame.attachment(pdf, "application/pdf", "letter.pdf")
