@@ -9,8 +9,13 @@ from sqlalchemy import update
 from sqlmodel import col
 
 from puente.models import Account
+from puente.programs.conferences import day as days
+from puente.programs.conferences import keeping
 from tests.browser.conftest import LARGE, SMALL, Window
+from tests.conferences import DENVER, at, book
 from tests.fakes import on_sqlite
+from tests.school import NOON
+from tests.web.staff.test_conference_pages import december, sheet
 from tests.web.staff.test_who_may import ROUTES, filled, ids_of_south, methods_of
 
 # What answers no page: files, streams, and what only a form asks for.
@@ -54,3 +59,21 @@ async def complaints_about(page: Page, size: int, status: int) -> list[str]:
     return found + [
         f"{one['id']} {one['nodes'][0]['html'][:120]}" for one in violations if one["impact"] in ("serious", "critical")
     ]
+
+
+@on_sqlite
+async def test_a_conference_sheet_is_read_on_a_phone_without_moving_it_sideways(window: Window) -> None:
+    sessions = window.office.sessions
+    async with sessions.begin() as session:
+        await keeping.keep(session, days.check(december()), NOON, DENVER)
+    await book(sessions, "b", at("17:00"), "helper")
+    await book(sessions, "d", at("17:30"), "helper")
+    page = await window.open("admin", SMALL)
+    for who in ("interpreter:helper", "teacher:boone", "room:14"):
+        await page.goto(sheet(who))
+        table = page.get_by_role("region").get_by_role("table")
+        assert await table.get_by_role("row").count() > 2
+        assert await table.evaluate("table => table.scrollWidth - table.parentElement.clientWidth") <= 0, who
+        assert await page.evaluate(TOO_WIDE) <= 0
+        assert (await Axe().run(page)).response["violations"] == []
+    assert window.complaints == []
