@@ -1,6 +1,8 @@
-"""Every page of the staff's, for an admin, on a small phone and on a large screen, in English and from right to left."""
+"""Every page of the staff's, for an admin, on a small phone and on a large screen, in English and, from right to left, in Arabic
+letters."""
 
 import re
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -11,6 +13,8 @@ from sqlmodel import col
 from puente.models import Account
 from puente.programs.conferences import day as days
 from puente.programs.conferences import keeping
+from puente.translations.phrases import Phrases
+from tests.browser.arabic import arabic_words
 from tests.browser.conftest import LARGE, SMALL, Window
 from tests.conferences import DENVER, at, book
 from tests.fakes import on_sqlite
@@ -22,9 +26,13 @@ from tests.web.staff.test_who_may import ROUTES, filled, ids_of_south, methods_o
 NO_PAGE = re.compile(r"}/events$|/packing$|/static/")
 FILE = re.compile(r"\.(csv|pdf|ics|tmx|tbx|json)$")
 LARGEST = 100_000  # bytes of HTML
-
-
+ARABIC = re.compile("[\u0621-\u064a]{2}")
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Phrases:
+    return arabic_words(tmp_path)
 
 
 @on_sqlite
@@ -33,7 +41,7 @@ async def test_every_page_can_be_read_and_used_by_everybody(window: Window, lang
     ids = await ids_of_south(window.office)
     async with window.office.sessions.begin() as session:
         await session.execute(update(Account).where(col(Account.id) == window.office.accounts["admin"]).values(interface=language))
-    page = await window.open("admin", SMALL)
+    page = await window.open("admin", SMALL, language)
     wrong = []
     for route in ROUTES:
         path = filled(route.path, ids)
@@ -43,9 +51,18 @@ async def test_every_page_can_be_read_and_used_by_everybody(window: Window, lang
         answer = await page.goto(path)
         assert answer is not None
         if "text/html" in answer.headers.get("content-type", ""):
-            wrong += [f"{route.path}: {one}" for one in await complaints_about(page, len(await answer.body()), answer.status)]
+            found = await complaints_about(page, len(await answer.body()), answer.status)
+            found += [] if language == "en" else await english_on(page)
+            wrong += [f"{route.path}: {one}" for one in found]
     assert wrong == []
     assert [said for said in window.complaints if "the server responded with a status of 4" not in said] == []
+
+
+async def english_on(page: Page) -> list[str]:
+    """What shows that a page is none of Arabic: its direction, or a menu or a body without an Arabic word."""
+    texts = await page.locator("nav, main").all_text_contents()
+    wrong = [f"no Arabic in: {text.strip()[:80]}" for text in texts if not ARABIC.search(text)]
+    return wrong + ([] if await page.evaluate("document.documentElement.dir") == "rtl" else ["from left to right"])
 
 
 async def complaints_about(page: Page, size: int, status: int) -> list[str]:
