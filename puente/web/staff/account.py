@@ -77,7 +77,7 @@ def account_routes() -> APIRouter:
                 token = await accounts.make_link(session, account, desk.now(), accounts.FIRST_LINK_VALID_FOR)
         except HubError as wrong:
             return await _users(request, reader, error=frame.sentence(wrong), status=400)
-        return await _users(request, reader, link=f"{desk.address or ''}/sign-in/{token}", link_of=account.person_id)
+        return await _users(request, reader, link=f"{frame.address_of(request)}/sign-in/{token}", link_of=account.person_id)
 
     @router.post("/users/{account_id}/link")
     async def link_again(request: Request, reader: Admin, account_id: Id) -> HTMLResponse:
@@ -88,7 +88,7 @@ def account_routes() -> APIRouter:
             if account is None or account.ended_at:
                 raise NotThere(NotThere.__doc__)
             token = await accounts.make_link(session, account, desk.now(), accounts.FIRST_LINK_VALID_FOR)
-        return await _users(request, reader, link=f"{desk.address or ''}/sign-in/{token}", link_of=account.person_id)
+        return await _users(request, reader, link=f"{frame.address_of(request)}/sign-in/{token}", link_of=account.person_id)
 
     @router.post("/users/{account_id}/end")
     async def end_user(request: Request, reader: Admin, account_id: Id) -> Response:

@@ -203,6 +203,17 @@ def redirect(path: str, *, said: str = "", **query: str | int) -> RedirectRespon
     return RedirectResponse(f"{path}?{urlencode(given)}" if given else path, 303, HEADERS)
 
 
+def address_of(request: Request) -> str:
+    """The hub's address, for a link that whoever asks will copy: the school's own, else the one that their browser is at.
+
+    It is for their eyes alone: what is sent to somebody else goes to no address that only the asker has named.
+    """
+    desk: Desk = request.app.state.desk
+    # A browser names it whole in each form, also where a proxy has taken the HTTPS off; the gate has compared it with the host.
+    origin = request.headers.get("Origin", "null")
+    return desk.address or (origin if origin != "null" else str(request.base_url).rstrip("/"))
+
+
 def attachment(content: bytes | str, kind: str, name: str) -> Response:
     """A file to keep."""
     headers = {**HEADERS, "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}

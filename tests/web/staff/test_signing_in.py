@@ -200,6 +200,25 @@ async def test_only_an_admin_gives_accounts(office: Office) -> None:
     assert (await admin.post(f"/users/{office.accounts['admin']}/end")).status == 404
 
 
+@pytest.mark.parametrize(
+    ("address", "headers", "shown"),
+    [
+        (ADDRESS, {}, ADDRESS), (None, {}, "http://10.0.0.5:8000"), (None, {"Origin": "null"}, "http://10.0.0.5:8000"),
+        (None, {"Origin": "https://10.0.0.5:8000"}, "https://10.0.0.5:8000"),
+    ],
+)  # fmt: skip
+@on_sqlite
+async def test_a_link_to_hand_over_is_whole_also_where_the_hub_has_no_address(
+    sessions: Sessions, address: str | None, headers: dict[str, str], shown: str
+) -> None:
+    office = await open_office(sessions, change=lambda given: given.update(address=address))
+    admin = await office.signed_in("admin")
+    admin.client.headers.update({"Host": "10.0.0.5:8000", **headers})
+    page = await admin.post(f"/users/{office.accounts['boone']}/link")
+    [link] = re.findall(r"<code>(\S+)/sign-in/[\w-]+</code>", page.body)
+    assert link == shown
+
+
 @on_sqlite
 async def test_the_pages_speak_the_language_that_one_has_chosen(office: Office) -> None:
     browser = await office.signed_in("rivera")
