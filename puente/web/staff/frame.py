@@ -107,7 +107,8 @@ class Words:
         said = self.desk.words.say(phrase, self.language)
         if said is None and not values:
             phrase, found = filled.opened(phrase, self.language)
-            return _filled(self.desk.words.say(phrase, self.language) or phrase, found)
+            inner = {name: self.t(value) if name in filled.INNER else value for name, value in found.items()}
+            return _filled(self.desk.words.say(phrase, self.language) or phrase, inner)
         return _filled(said or phrase, values)
 
     def n(self, one: str, many: str, number: int, /, **values: object) -> Markup:
