@@ -117,7 +117,9 @@ def write(catalogue: Catalog, file: Path) -> None:
     # Made whole before the file is touched: half a catalogue would be worse than none.
     made = io.BytesIO()
     write_po(made, catalogue, width=0, no_location=True, omit_header=False, sort_output=False, include_previous=False)
-    file.write_bytes(made.getvalue())
+    # When that was says nothing, and two who add words at once would both have changed the line.
+    lines = made.getvalue().splitlines(keepends=True)
+    file.write_bytes(b"".join(line for line in lines if not line.startswith(b'"POT-Creation-Date:')))
 
 
 if __name__ == "__main__":

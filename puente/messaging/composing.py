@@ -9,7 +9,7 @@
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -156,11 +156,14 @@ async def ready(session: AsyncSession, message_id: int) -> None:
         raise AlreadySent(AlreadySent.__doc__)
 
 
-async def render(sessions: Sessions, translator: Translator, message_id: int, at: datetime) -> None:
-    """Put a message into every language of its audience that is still missing. Nothing is locked while it translates."""
+async def render(
+    sessions: Sessions, translator: Translator, message_id: int, at: datetime, readers: Collection[str] = ()
+) -> None:  # fmt: skip
+    """Put a message into every language of its audience, and of its other `readers`, that is still missing. Nothing is locked while
+    it translates."""
     async with sessions.begin() as session:
         message = await _message(session, message_id)
-        missing = await _languages_without_rendering(session, message)
+        missing = await _languages_without_rendering(session, message, readers)
         by_people = select(Rendering).where(col(Rendering.message_id) == message_id, col(Rendering.made_by) == MadeBy.person)
         prepared = {r.language: Rendered(r.text, r.made_by, grade=r.grade) for r in await session.scalars(by_people)}
     policy = POLICIES[message.kind]
@@ -179,6 +182,17 @@ async def render(sessions: Sessions, translator: Translator, message_id: int, at
                 made_at=at,
             )
             await database.add_once(session, row)
+
+
+async def read_in(sessions: Sessions, translator: Translator, message_id: int, language: str, at: datetime) -> None:
+    """Put what somebody wrote into the language of one who reads it on the page, though it was sent to nobody."""
+    async with sessions() as session:
+        message = await _message(session, message_id)
+    if languages.same(message.language, language):
+        return
+    await render(sessions, translator, message_id, at, [language])
+    async with sessions.begin() as session:
+        await _ask_for_people(session, message, await _unsure(session, message_id), at)
 
 
 async def release_due(sessions: Sessions, translator: Translator, senders: Collection[str], school: School, at: datetime) -> int:
@@ -444,15 +458,22 @@ async def _message(session: AsyncSession, message_id: int) -> Message:
     return message
 
 
-async def _languages_without_rendering(session: AsyncSession, message: Message) -> list[str]:
+async def _languages_without_rendering(session: AsyncSession, message: Message, readers: Collection[str] = ()) -> list[str]:
     rendered = set(await session.scalars(select(col(Rendering.language)).where(col(Rendering.message_id) == message.id)))
+    missing = set(readers) - rendered
     # Most often it reads in every language that anybody reads, and then nobody need ask who the audience is.
     if not set(await session.scalars(select(col(Person.language)).distinct())) - rendered:
-        return []
+        return sorted(missing)
     who = audiences.recipients(message.audience, POLICIES[message.kind], per_student=False).subquery()
     # A join, because PostgreSQL takes a list of persons for a short one, and looks each up.
     read = select(col(Person.language)).join(who, who.c.person_id == col(Person.id)).distinct()
-    return sorted(set(await session.scalars(read)) - rendered)
+    return sorted(missing | set(await session.scalars(read)) - rendered)
+
+
+async def _unsure(session: AsyncSession, message_id: int) -> list[Rendering]:
+    """Its translations for which no person has answered."""
+    unsure = select(Rendering).where(col(Rendering.message_id) == message_id, col(Rendering.grade) != Grade.sure)
+    return list(await session.scalars(unsure))
 
 
 async def _rendered(
@@ -480,10 +501,7 @@ async def _release(
     if not outbox.changed(moved):
         return False  # another process was first, or it was cancelled or moved
     per_student = message.kind is not Kind.reply and wording.is_about_one_child(message)
-    unsure = list(
-        await session.scalars(select(Rendering).where(col(Rendering.message_id) == message_id, col(Rendering.grade) != Grade.sure))
-    )
-    policy = POLICIES[message.kind]
+    unsure, policy = await _unsure(session, message_id), POLICIES[message.kind]
     untranslated = [rendering for rendering in unsure if rendering.made_by is MadeBy.nobody]
     who = audiences.recipients(message.audience, POLICIES[message.kind], per_student=per_student)
     # What a family wrote reaches the teacher as it stands when it cannot be translated: late is worse than untranslated there.
@@ -496,13 +514,7 @@ async def _release(
     digest_at = digests.digest_at(at, message.expires_at, school.timezone)
     enqueued = await outbox.enqueue(session, message, senders, school, at, per_student=per_student, held=held, digest_at=digest_at)
     await digests.tell_author(session, message, enqueued.saved, at, school.timezone)
-    for rendering in unsure:
-        if reason := _why_a_person(rendering, policy):
-            task = Task(
-                key=translate_key(message_id, rendering.language), kind=TaskKind.translation, reason=outbox.short(reason) or "",
-                message_id=message_id, language=rendering.language, created_at=at,
-            )  # fmt: skip
-            await database.add_once(session, task)
+    await _ask_for_people(session, message, unsure, at)
     kind = TaskKind.answer if message.kind is Kind.reply else TaskKind.call
     calls = [
         Task(
@@ -518,6 +530,17 @@ async def _release(
         untranslated=len(untranslated), unreached=len(missed),
     )  # fmt: skip
     return True
+
+
+async def _ask_for_people(session: AsyncSession, message: Message, unsure: Sequence[Rendering], at: datetime) -> None:
+    """A task for each translation that a person must make or look at."""
+    for rendering in unsure:
+        if reason := _why_a_person(rendering, POLICIES[message.kind]):
+            task = Task(
+                key=translate_key(rendering.message_id, rendering.language), kind=TaskKind.translation,
+                reason=outbox.short(reason) or "", message_id=message.id, language=rendering.language, created_at=at,
+            )  # fmt: skip
+            await database.add_once(session, task)
 
 
 def _priority() -> ColumnElement[int]:

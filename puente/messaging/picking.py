@@ -3,6 +3,7 @@
 choices   what they may tick: the school, grades, classes, students, as terms of an audience
 checked   what was ticked, as an audience, if each of it is theirs
 named     the same in names, for a person to read
+          (`to_guardian`, `to_guardians_of`: the one term that the page about a person leads to)
 reached   how many families that is, in which languages, by which way, at what hour there, and who is not reached and why
 """
 
@@ -13,8 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Row, and_, exists, func, select
+from sqlalchemy import ColumnElement, Row, SQLColumnExpression, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from puente.messaging import access, audiences, finding, hours
@@ -23,12 +25,13 @@ from puente.messaging.audiences import Audience, Unreached
 from puente.messaging.finding import Pupil
 from puente.messaging.policy import POLICIES
 from puente.messaging.school import School
-from puente.models import Account, Group, Kind, Person, PersonRole, Role, Student
+from puente.models import Account, Group, Guardianship, Kind, Person, PersonRole, Rights, Role, Student
 
 MOST = 60  # of each kind that a page offers at once: whoever has more searches
 SEARCHED = 20
 MOST_TERMS = 200
 REVIEWERS = 5
+PEOPLE = ("student:", "guardian:")  # terms that are a person's, so that who may not see them reads no name
 
 
 @dataclass(frozen=True)
@@ -89,13 +92,48 @@ async def checked(session: AsyncSession, reader: Reader, to: Sequence[str], with
 
 
 async def named(session: AsyncSession, reader: Reader, audience: Audience) -> tuple[list[Pick], list[Pick]]:
-    """Who is in an audience and who is left out, in names; those of students whom they may see, and without one otherwise."""
-    ours = {pick.term: pick for pick in await _students_named(session, reader, [*audience["any"], *audience["except"]])}
+    """Who is in an audience and who is left out, in names; those of people whom they may see, and without one otherwise."""
+    ours = {pick.term: pick for pick in await _people_named(session, reader, [*audience["any"], *audience["except"]])}
     any_, without = (
-        [ours.get(term) or Pick(term, "" if term.startswith("student:") else term.partition(":")[2]) for term in audience[side]]
+        [ours.get(term) or Pick(term, "" if term.startswith(PEOPLE) else term.partition(":")[2]) for term in audience[side]]
         for side in ("any", "except")
     )
     return any_, without
+
+
+async def to_guardian(session: AsyncSession, reader: Reader, person_id: int) -> str | None:
+    """A guardian as a term of an audience, where this reader may write to them; None where they may not."""
+    theirs = (col(Person.id) == person_id, _may_be_told(reader, col(Person.id)))
+    external_id = await session.scalar(select(col(Person.external_id)).where(*theirs))
+    return f"guardian:{external_id}" if external_id else None
+
+
+async def to_guardians_of(session: AsyncSession, reader: Reader, student_id: int) -> str | None:
+    """A student as a term of an audience, where there is a guardian whom this reader may write to; None where there is none."""
+    is_told = exists().where(col(Guardianship.student_id) == student_id, col(Guardianship.rights) != Rights.none)
+    student = select(col(Student.external_id)).where(
+        col(Student.id) == student_id, access.is_seen(reader, col(Student.id)), is_told
+    )
+    external_id = await session.scalar(student)
+    return f"student:{external_id}" if external_id else None
+
+
+async def without_others(session: AsyncSession, reader: Reader, audience: Audience) -> Audience:
+    """The audience of a text about one child: a guardian who is named hears it of the children whom its author sees alone."""
+    guardians = [term for term in audience["any"] if term.startswith("guardian:")]
+    if not guardians or reader.sees_all:
+        return audience
+    others = (
+        select(col(Student.external_id))
+        .join(Guardianship, col(Guardianship.student_id) == col(Student.id))
+        .where(
+            or_(*(col(Guardianship.guardian_id).in_(audiences.persons_of(term)) for term in guardians)),
+            ~access.is_seen(reader, col(Student.id)),
+        )
+        .order_by(col(Student.id))
+    )
+    left_out = [f"student:{external_id}" for external_id in await session.scalars(others)]
+    return {"any": audience["any"], "except": list(dict.fromkeys([*audience["except"], *left_out]))}
 
 
 @dataclass(frozen=True)
@@ -228,8 +266,13 @@ async def _known(session: AsyncSession, reader: Reader, terms: Collection[str]) 
     return [
         *(f"group:{group.name}" for group in named),
         *(pick.term for pick in offered),
-        *(pick.term for pick in await _students_named(session, reader, terms)),
+        *(pick.term for pick in await _people_named(session, reader, terms)),
     ]
+
+
+async def _people_named(session: AsyncSession, reader: Reader, terms: Collection[str]) -> list[Pick]:
+    """Of these terms, the students whom they see and the guardians whom they may write to."""
+    return [*await _students_named(session, reader, terms), *await _guardians_named(session, reader, terms)]
 
 
 async def _students_named(session: AsyncSession, reader: Reader, terms: Collection[str]) -> list[Pick]:
@@ -244,11 +287,31 @@ async def _students_named(session: AsyncSession, reader: Reader, terms: Collecti
     return [Pick(f"student:{external_id}", name) for external_id, name in rows]
 
 
+async def _guardians_named(session: AsyncSession, reader: Reader, terms: Collection[str]) -> list[Pick]:
+    wanted = [term.partition(":")[2] for term in terms if term.startswith("guardian:")][:MOST_TERMS]
+    if not wanted:
+        return []
+    listed = aliased(Person)  # a roster's id leads on to the one into whom somebody was merged
+    rows = await session.execute(
+        select(col(listed.external_id), col(Person.name))
+        .join(Person, col(Person.id) == func.coalesce(col(listed.merged_into), col(listed.id)))
+        .where(col(listed.external_id).in_(wanted), _may_be_told(reader, col(Person.id)))
+        .order_by(col(Person.name))
+    )
+    return [Pick(f"guardian:{external_id}", name) for external_id, name in rows]
+
+
+def _may_be_told(reader: Reader, person: SQLColumnExpression) -> ColumnElement[bool]:
+    """Whether somebody is a guardian who may be told something of a student whom the reader sees."""
+    told = (col(Guardianship.guardian_id) == person, col(Guardianship.rights) != Rights.none)
+    return exists().where(*told, access.is_seen(reader, col(Guardianship.student_id)))
+
+
 async def picks_of(session: AsyncSession, reader: Reader, terms: Sequence[str]) -> list[Pick]:
     """What was ticked before, so that it stays in sight whatever is searched for now."""
-    students = {pick.term: pick for pick in await _students_named(session, reader, terms)}
+    people = {pick.term: pick for pick in await _people_named(session, reader, terms)}
     return [
-        students.get(term) or Pick(term, term.partition(":")[2])
+        people.get(term) or Pick(term, term.partition(":")[2])
         for term in dict.fromkeys(terms[:MOST_TERMS])
-        if term in students or not term.startswith("student:")
+        if term in people or not term.startswith(PEOPLE)
     ]

@@ -1,8 +1,9 @@
 """Strangers: whoever wrote from an address that the roster does not have, and whom a person has found out about.
 
-a stranger's text → a task → somebody at the office knows who it is → their contact, and their thread
+a stranger's text → a task → somebody at the office knows who it is → their contact, and their thread, in that reader's language
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
@@ -15,10 +16,13 @@ from puente.messaging.contacts import staff_word
 from puente.messaging.hours import zone_of_number
 from puente.messaging.roster.enrol import ask_about_shared_numbers
 from puente.models import ConsentEntry, Contact, HubError, Message, Person, database
+from puente.models.database import Sessions
+from puente.translations.translator import Translator
 
 log = structlog.get_logger()
 
 WROTE = "wrote to the school, and the office knows them"
+LATELY = 10  # texts that are translated at once when a stranger is known
 MOST = 1_000  # texts of one address that are looked through for a STOP
 
 
@@ -26,10 +30,11 @@ class NoStranger(HubError):
     """Somebody has said already who wrote this."""
 
 
-async def link(session: AsyncSession, message: Message, person: Person, by: int, at: datetime) -> Contact:
+async def link(session: AsyncSession, message: Message, person: Person, by: int, at: datetime) -> list[int]:
     """Whoever wrote this is somebody of the roster: all that came from the address is theirs, and answers go there.
 
-    Whoever said STOP from there has said it for themselves. Raises NoStranger.
+    Whoever said STOP from there has said it for themselves. Returns the numbers of their messages, the latest first. Raises
+    NoStranger.
     """
     if message.heard_from is None:
         raise NoStranger(NoStranger.__doc__)
@@ -47,16 +52,27 @@ async def link(session: AsyncSession, message: Message, person: Person, by: int,
     session.add(ConsentEntry(contact_id=contact.id or 0, change=change, by=staff_word(by), source=WROTE, at=at))
     await session.flush()
     spoken = case((col(Message.language) == composing.UNKNOWN, person.language), else_=col(Message.language))
-    await session.execute(
+    theirs = await session.scalars(
         update(Message)
         .where(col(Message.heard_from) == whole)
         .values(heard_from=None, heard_on=contact.id, author_id=person.id, language=spoken)
+        .returning(col(Message.id))
         .execution_options(synchronize_session=False)
     )
+    numbers = sorted((number or 0 for number in theirs), reverse=True)
     if channel == "sms":
         await ask_about_shared_numbers(session, [address], at)
     log.info("stranger.linked", contact=contact.id, by=by)
-    return contact
+    return numbers
+
+
+async def render(sessions: Sessions, translator: Translator, messages: Sequence[int], language: str, at: datetime) -> None:
+    """Put the latest of what they wrote into the language of whoever reads it now: while it was nobody's, nobody was sent it."""
+    async with sessions() as session:
+        rows = await session.execute(select(col(Message.id), col(Message.text)).where(col(Message.id).in_(messages[:LATELY])))
+        said = [number for number, text in rows if number and text.strip() and not consent.wish_of(text)]
+    for number in said:
+        await composing.read_in(sessions, translator, number, language, at)
 
 
 async def _last_place(session: AsyncSession, person_id: int) -> int:

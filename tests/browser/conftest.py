@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -16,6 +17,8 @@ from playwright.async_api import Browser, BrowserContext, Error, Page, async_pla
 from puente.messaging import accounts
 from puente.models import Account
 from puente.models.database import Sessions
+from puente.translations.phrases import Phrases
+from puente.web.staff.desk import page_words
 from tests.web.staff.office import Office, open_office
 
 # Debian's is called chromium, Ubuntu's and Google's otherwise. PUENTE_CHROMIUM names another.
@@ -38,9 +41,10 @@ class Window:
     url: str
     complaints: list[str] = field(default_factory=list)
 
-    async def open(self, who: str | None = None, viewport: dict[str, int] | None = None) -> Page:
-        """A new window, in which `who` is signed in; of nobody's where none is named."""
-        context = await self.browser.new_context(base_url=self.url, viewport=viewport or LARGE)  # type: ignore[arg-type]
+    async def open(self, who: str | None = None, viewport: dict[str, int] | None = None, language: str = "en") -> Page:
+        """A new window, in which `who` is signed in; of nobody's where none is named. `language` is the browser's own."""
+        size: Any = viewport or LARGE
+        context = await self.browser.new_context(base_url=self.url, viewport=size, locale=language)
         page = await context.new_page()
         page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -53,7 +57,7 @@ class Window:
             account = await session.get_one(Account, self.office.accounts[who])
             token = await accounts.make_link(session, account, self.office.at)
         await page.goto(f"/sign-in/{token}")
-        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_role("main").get_by_role("button").click()
 
 
 @contextlib.asynccontextmanager
@@ -69,8 +73,14 @@ async def served(office: Office) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def window(sessions: Sessions, tmp_path: Path) -> AsyncIterator[Window]:
-    office = await open_office(sessions, change=lambda given: given.update(address=None))
+def words() -> Phrases:
+    """What the pages say. A module that wants other words has a fixture of this name."""
+    return page_words()
+
+
+@pytest.fixture
+async def window(sessions: Sessions, tmp_path: Path, words: Phrases) -> AsyncIterator[Window]:
+    office = await open_office(sessions, change=lambda given: given.update(address=None, words=words))
     async with async_playwright() as playwright:
         try:
             browser = await playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])

@@ -1,5 +1,6 @@
 """One's own account: password, language of the pages, where one is signed in. And for admins, everybody's."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -10,7 +11,7 @@ from sqlmodel import col
 from puente.messaging import accounts
 from puente.messaging.access import Reader
 from puente.models import Account, HubError, Person, PersonRole, Role, Student
-from puente.web.staff import frame
+from puente.web.staff import browsers, frame
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
 from puente.web.staff.gate import Admin, Anyone, Id, NotThere, Number
@@ -76,7 +77,7 @@ def account_routes() -> APIRouter:
                 token = await accounts.make_link(session, account, desk.now(), accounts.FIRST_LINK_VALID_FOR)
         except HubError as wrong:
             return await _users(request, reader, error=frame.sentence(wrong), status=400)
-        return await _users(request, reader, link=f"{desk.address or ''}/sign-in/{token}", link_of=account.person_id)
+        return await _users(request, reader, link=f"{frame.address_of(request)}/sign-in/{token}", link_of=account.person_id)
 
     @router.post("/users/{account_id}/link")
     async def link_again(request: Request, reader: Admin, account_id: Id) -> HTMLResponse:
@@ -87,7 +88,7 @@ def account_routes() -> APIRouter:
             if account is None or account.ended_at:
                 raise NotThere(NotThere.__doc__)
             token = await accounts.make_link(session, account, desk.now(), accounts.FIRST_LINK_VALID_FOR)
-        return await _users(request, reader, link=f"{desk.address or ''}/sign-in/{token}", link_of=account.person_id)
+        return await _users(request, reader, link=f"{frame.address_of(request)}/sign-in/{token}", link_of=account.person_id)
 
     @router.post("/users/{account_id}/end")
     async def end_user(request: Request, reader: Admin, account_id: Id) -> Response:
@@ -106,10 +107,11 @@ async def _account(request: Request, reader: Reader, error: str = "") -> HTMLRes
     desk: Desk = request.app.state.desk
     async with desk.sessions() as session:
         account = await session.get_one(Account, reader.account_id)
-        browsers = await accounts.open_sign_ins(session, reader.account_id, desk.now())
+        signed_in = await accounts.open_sign_ins(session, reader.account_id, desk.now())
+    named = await asyncio.to_thread(browsers.named, [one.browser for one in signed_in])
     return frame.page(
-        request, reader, "account.html", status=400 if error else 200, error=error, account=account, browsers=browsers,
-        here=request.state.sign_in, languages=desk.words.languages(),
+        request, reader, "account.html", status=400 if error else 200, error=error, account=account,
+        browsers=list(zip(signed_in, named, strict=True)), here=request.state.sign_in, languages=desk.words.languages(),
     )  # fmt: skip
 
 

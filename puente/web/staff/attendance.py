@@ -33,6 +33,7 @@ from puente.web.staff import frame, messages, roster, times
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
 from puente.web.staff.gate import After, Id, NotThere, Office, Staff
+from puente.web.staff.tasks import OUTCOMES
 
 PAGE = 50
 MOST_ROWS = 40  # of a table of grades or of languages
@@ -46,6 +47,7 @@ TIERS = {
     "early-intervention": _("Misses a lot of school"),
     "intensive-support": _("Misses far too much school"),
 }
+CAME = {what.replace("_", " "): name for what, name in OUTCOMES.items()}  # of a task, as the log has it
 KINDS = {
     OutreachKind.tier.value: _("Standing"),
     OutreachKind.correction.value: _("Correction"),
@@ -240,14 +242,24 @@ async def _student(
         waits = due.waits_for(reader) & (col(Student.id) == student_id)
         todo = await due.due(session, waits, (TaskKind.call, TaskKind.letter), most=PAGE)
     shown, earlier = _newest(lines, upto)
+    words = frame.words_of(request, reader)
     return frame.page(
         request, reader, "attendance_student.html", status=400 if error else 200, error=error, student=student, standing=standing,
-        share=_share(standing) if standing else "", tier_names=TIERS, lines=shown, earlier=earlier, kinds=KINDS,
+        share=_share(standing) if standing else "", tier_names=TIERS,
+        lines=[(line, _said(words, line)) for line in shown], earlier=earlier, kinds=KINDS,
         became=WHAT_BECAME, todo=todo, text=text, longest=LONGEST_NOTE, today=desk.today.isoformat(),
-        by_hand=frame.choices(
-            [(one.value, frame.words_of(request, reader).t(KINDS[one.value])) for one in BY_HAND], kind or BY_HAND[0].value
-        ),
+        by_hand=frame.choices([(one.value, words.t(KINDS[one.value])) for one in BY_HAND], kind or BY_HAND[0].value),
     )  # fmt: skip
+
+
+def _said(words: frame.Words, line: Line) -> str:
+    """A line as the page says it: what a count has led to, and what came of a task, are the hub's own words."""
+    if line.kind in (OutreachKind.tier, OutreachKind.correction):
+        return words.t(line.text)
+    came, sign, note = line.text.partition(": ")
+    if line.kind in BY_HAND and came in CAME:
+        return f"{frame.plain(words.t(CAME[came]))}{sign}{note}"
+    return line.text
 
 
 def _newest(lines: Sequence[Line], upto: int) -> tuple[list[Line], int]:

@@ -221,14 +221,18 @@ def compose_routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/write")
-    async def write_page(request: Request, reader: Staff, text: After = 0) -> HTMLResponse:
+    async def write_page(
+        request: Request, reader: Staff, text: After = 0, guardian: After = 0, student: After = 0
+    ) -> HTMLResponse:  # fmt: skip
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
             opened = await saved.one(session, reader, text)
             if text and opened is None:
                 raise NotThere(NotThere.__doc__)
+            to = await _named(session, reader, guardian, student)
             chosen = await picking.choices(session, reader)
-        written = _opened(opened, reader) if opened else Written(language=_writes(reader, desk), once=secrets.token_urlsafe(16))
+        written = Written(language=_writes(reader, desk), to=to, once=secrets.token_urlsafe(16))
+        written = _opened(opened, reader) if opened else written
         if not written.to and chosen.only_one:
             written = replace(written, to=(chosen.only_one,))
         return await _form(request, reader, written, await _shown(desk, reader, written) if written.text else Shown())
@@ -330,6 +334,16 @@ async def _draft(session: AsyncSession, desk: Desk, reader: Reader, written: Wri
     )  # fmt: skip
 
 
+async def _named(session: AsyncSession, reader: Reader, guardian: int, student: int) -> tuple[str, ...]:
+    """Whom a page has led to, by a guardian's or a student's number. Raises NotThere, also where they may be told nothing."""
+    if not guardian and not student:
+        return ()
+    find = picking.to_guardian(session, reader, guardian) if guardian else picking.to_guardians_of(session, reader, student)
+    if (term := await find) is None:
+        raise NotThere(NotThere.__doc__)
+    return (term,)
+
+
 async def _audience(session: AsyncSession, reader: Reader, written: Written) -> Audience:
     if not written.to:
         raise NobodyChosen(NobodyChosen.__doc__)
@@ -338,7 +352,7 @@ async def _audience(session: AsyncSession, reader: Reader, written: Written) -> 
         await audiences.check(session, audience)
     except audiences.UnknownAudience:
         raise NotYours(NotYours.__doc__) from None
-    return audience
+    return await picking.without_others(session, reader, audience) if wording.names_the_child(written.text) else audience
 
 
 async def _shown(desk: Desk, reader: Reader, written: Written) -> Shown:
@@ -429,6 +443,7 @@ async def _form(
         request, reader, "write_confirm.html" if confirm else "write.html", status=status, error=error, **_words(),
         written=written, shown=shown, chosen=chosen, kinds=frame.choices(kinds, written.kind), templates=templates,
         also=[pick for pick in ticked if pick.term not in offered], weekdays=WEEKDAYS, closed=CLOSED,
+        single=bool(written.search or written.without or any(term.startswith("student:") for term in written.to)),
         monthly=[(day, _month_day(frame.words_of(request, reader), day)) for day in MONTHLY],
         spoken=_spoken(desk, written.language), longest=LONGEST, today=_today(desk).isoformat(),
         resend=[(name, value) for name, value in asdict(written).items() if name not in ("do", "confirmed")],

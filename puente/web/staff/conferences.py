@@ -243,7 +243,7 @@ def _add_sheets(router: APIRouter) -> None:
                 raise NotTheWholeDay(NotTheWholeDay.__doc__)
             feeds = await calendars.feeds(session, await schedule.of_day(session, view.row, desk.school.timezone))
         token = next(feed.token for feed in feeds if feed.who == who)
-        return await _sheet(request, reader, day_id, sheet, 0, f"{desk.address or ''}/k/{token}.ics")
+        return await _sheet(request, reader, day_id, sheet, 0, f"{frame.address_of(request)}/k/{token}.ics")
 
 
 def _add_families(router: APIRouter) -> None:

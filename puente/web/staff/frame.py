@@ -107,7 +107,8 @@ class Words:
         said = self.desk.words.say(phrase, self.language)
         if said is None and not values:
             phrase, found = filled.opened(phrase, self.language)
-            return _filled(self.desk.words.say(phrase, self.language) or phrase, found)
+            inner = {name: self.t(value) if name in filled.INNER else value for name, value in found.items()}
+            return _filled(self.desk.words.say(phrase, self.language) or phrase, inner)
         return _filled(said or phrase, values)
 
     def n(self, one: str, many: str, number: int, /, **values: object) -> Markup:
@@ -201,6 +202,17 @@ def redirect(path: str, *, said: str = "", **query: str | int) -> RedirectRespon
     """After something was done: the browser gets a page that it may load again."""
     given = {**({"said": said} if said else {}), **query}
     return RedirectResponse(f"{path}?{urlencode(given)}" if given else path, 303, HEADERS)
+
+
+def address_of(request: Request) -> str:
+    """The hub's address, for a link that whoever asks will copy: the school's own, else the one that their browser is at.
+
+    It is for their eyes alone: what is sent to somebody else goes to no address that only the asker has named.
+    """
+    desk: Desk = request.app.state.desk
+    # A browser names it whole in each form, also where a proxy has taken the HTTPS off; the gate has compared it with the host.
+    origin = request.headers.get("Origin", "null")
+    return desk.address or (origin if origin != "null" else str(request.base_url).rstrip("/"))
 
 
 def attachment(content: bytes | str, kind: str, name: str) -> Response:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_args
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 
-from puente.messaging import access, composing, conversations, inbox, office_hours, wording
+from puente.messaging import access, composing, conversations, inbox, office_hours, picking, wording
 from puente.messaging.access import Reader
 from puente.messaging.composing import Preview
 from puente.messaging.inbox import Shown
@@ -182,6 +182,7 @@ async def _thread(
             "unread": await inbox.unread_of(session, reader, guardian_id),
             "waits": await inbox.waits(session, reader, guardian_id),
             "turns": await inbox.turns(session, guardian_id),
+            "may_write": await picking.to_guardian(session, reader, guardian_id) is not None,
             "on_file": await access.sees_guardian(session, reader, guardian_id),
             "hours": await office_hours.of_all(session, [one.id or 0 for one in colleagues]),
         }

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from puente.messaging import access, contacts, finding, linking, merging, profiles, rights, tasks
+from puente.messaging import access, contacts, finding, linking, merging, picking, profiles, rights, tasks
 from puente.messaging.access import Reader
 from puente.models import Contact, Guardianship, HubError, Person, Rights, State, Student, Task, TaskKind
 from puente.translations import languages
@@ -131,9 +131,10 @@ def people_routes() -> APIRouter:
             student = await session.get_one(Student, student_id)
             guardians = await profiles.beside(session, student_id)
             groups = await profiles.groups(session, student_id)
+            may_write = await picking.to_guardians_of(session, reader, student_id) is not None
         return frame.page(
             request, reader, "student.html", student=student, guardians=guardians, groups=groups, channels=CHANNELS,
-            rights_names=RIGHTS,
+            rights_names=RIGHTS, may_write=may_write,
         )  # fmt: skip
 
     @router.post("/people/{person_id}/language")
@@ -291,6 +292,7 @@ async def _guardian(request: Request, reader: Reader, person_id: int, error: str
         found = await profiles.guardian(session, reader, person)
         mine = select(col(Task.id)).where(col(Task.id).in_([task.id for task in found.tasks]), tasks.is_seen(reader))
         opens = set(await session.scalars(mine))
+        may_write = await picking.to_guardian(session, reader, person_id) is not None
     words = frame.words_of(request, reader)
     tags = sorted({person.language, *SPOKEN, "en"}, key=words.language_name)
     return frame.page(
@@ -298,6 +300,7 @@ async def _guardian(request: Request, reader: Reader, person_id: int, error: str
         typed=typed, languages=frame.choices([(tag, words.language_name(tag)) for tag in tags], person.language),
         channels=CHANNELS, rights_names=RIGHTS, changes=CHANGES, scopes=SCOPES, by_names=BY, task_names=TASKS, states=STATES,
         can_invite=desk.invite is not None, own_name=languages.own_name(person.language), opens=opens,
+        may_write=may_write,
     )  # fmt: skip
 
 

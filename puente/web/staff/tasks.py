@@ -175,20 +175,23 @@ def tasks_routes() -> APIRouter:
 
     @router.post("/tasks/{task_id}/link")
     async def link(request: Request, reader: Anyone, task_id: Id, person: Number = 0) -> Response:
-        linked = []
+        wrote: list[int] = []
 
         async def join(session: AsyncSession, desk: Desk, reader: Reader, task: Task) -> str:
             message = await session.get(Message, task.message_id, with_for_update=True) if task.message_id else None
             who = await session.get(Person, person)
             if message is None or who is None or not await access.sees_guardian(session, reader, person):
                 raise NotThere(NotThere.__doc__)
-            await strangers.link(session, message, who, reader.person_id, desk.now())
+            wrote[:] = await strangers.link(session, message, who, reader.person_id, desk.now())
             await tasks.finish(session, task_id, desk.now(), reader.person_id, tasks.LINKED)
-            linked.append(person)
             return "task_done"
 
+        desk: Desk = request.app.state.desk
         answer = await _do(request, reader, task_id, join)
-        return frame.redirect(f"/inbox/{person}", said="task_done") if linked else answer
+        if not wrote:
+            return answer
+        await strangers.render(desk.sessions, desk.translator, wrote, reader.writes, desk.now())
+        return frame.redirect(f"/inbox/{person}", said="task_done")
 
     @router.post("/tasks/{task_id}/not-ours")
     async def not_ours(request: Request, reader: Anyone, task_id: Id, note: Text = "") -> Response:

@@ -194,6 +194,23 @@ async def test_what_was_done_is_noted_once_and_stays(office: Office) -> None:
 
 
 @on_sqlite
+async def test_a_log_is_read_in_spanish_and_what_a_person_noted_stays_as_they_wrote_it(office: Office) -> None:
+    browser = await counted(office)
+    path = f"/attendance/{office.numbers.student['sofia']}"
+    await browser.post(f"{path}/note", kind="visit", text="Nobody was home.")
+    (task,) = await rows(
+        office.sessions, Task, col(Task.kind) == TaskKind.call, col(Task.student_id) == office.numbers.student["sofia"]
+    )  # fmt: skip
+    await browser.post(f"/tasks/{task.id}/call", what="no_answer", note="I try again tomorrow.")
+    await browser.post("/account/language", language="es")
+    page = await browser.get(path)
+    assert "Subió de toda la escuela a apoyo intensivo: faltó 5 de 20 días, 25.0 %." in page.text
+    assert "Nobody was home." in page.text
+    assert "No contestaron: I try again tomorrow." in page.text
+    assert "faltó 5 de 20 días" in (await browser.get(f"/tasks/{task.id}")).text
+
+
+@on_sqlite
 async def test_a_long_log_is_read_page_by_page(office: Office) -> None:
     async with office.sessions.begin() as session:
         for n in range(130):

@@ -110,7 +110,7 @@ async def test_a_teacher_cannot_write_to_other_peoples_families_nor_learn_of_the
     browser = await office.signed_in("rivera")
     for to in (
         "group:5A", "group:1S", "group:None", "school", "school:", "school:South", "grade:3", "student:tomas", "student:nobody",
-        "guardian:ana", "person:1", "role:office", "contact:1", "nonsense",
+        "guardian:elif", "guardian:samira", "guardian:nobody", "person:1", "role:office", "contact:1", "nonsense",
     ):  # fmt: skip
         refused = await browser.post("/write", {**FORM, "to": to, "do": "send", "seen": "x"})
         assert (refused.status, "You may only write to families of your own classes" in refused.text) == (400, True), to
@@ -142,6 +142,57 @@ async def test_one_student_can_be_written_to_and_another_left_out(office: Office
     assert message.audience == {"any": ["group:3B"], "except": ["student:linh"]}
     page = await browser.get(f"/messages/{message.id}")
     assert "Linh Tran" in page.text
+
+
+def ticked(answer: Answer) -> list[str | None]:
+    return [one["value"] for one in answer.all("input") if one.get("name") == "to" and "checked" in one]
+
+
+@on_sqlite
+async def test_the_page_about_somebody_leads_to_writing_to_them(office: Office) -> None:
+    rivera, ana, sofia = await office.signed_in("rivera"), office.numbers.person["ana"], office.numbers.student["sofia"]
+    for page, link, term, name in (
+        (f"/people/{ana}", f"/write?guardian={ana}", "guardian:ana", "Ana Reyes"),
+        (f"/students/{sofia}", f"/write?student={sofia}", "student:sofia", "Sofia Reyes"),
+        (f"/inbox/{ana}", f"/write?guardian={ana}", "guardian:ana", "Ana Reyes"),
+    ):
+        assert link in [one.get("href") for one in (await rivera.get(page)).all("a")]
+        form = await rivera.get(link)
+        assert ticked(form) == [term]
+        assert name in form.text
+    shown = await rivera.post("/write/preview", {**FORM, "to": "guardian:ana"})
+    assert "It reaches 1 family. Spanish: 1" in shown.text
+    answer = await send(rivera, to="guardian:ana")
+    [message] = await messages(office)
+    assert message.audience == {"any": ["guardian:ana"], "except": []}
+    assert "To: Ana Reyes" in (await rivera.follow(answer)).text
+
+
+@on_sqlite
+async def test_nothing_leads_to_writing_to_somebody_who_may_be_told_nothing_or_is_not_theirs(office: Office) -> None:
+    boone, dina = await office.signed_in("boone"), office.numbers.person["dina"]
+    assert "/write?guardian" not in (await boone.get(f"/people/{dina}")).body
+    for who, number in (
+        ("guardian", dina),
+        ("guardian", office.numbers.person["bao"]),
+        ("student", office.numbers.student["linh"]),
+    ):
+        assert (await boone.get(f"/write?{who}={number}")).status == 404
+    for who in ("guardian", "student"):
+        assert (await boone.get(f"/write?{who}=999999")).status == 404
+    refused = await boone.post("/write", {**FORM, "to": "guardian:dina", "do": "send", "seen": "x"})
+    assert (refused.status, "You may only write to families of your own classes" in refused.text) == (400, True)
+
+
+@on_sqlite
+async def test_a_text_about_the_child_goes_to_a_guardian_about_the_writers_own_students_alone(office: Office) -> None:
+    rivera = await office.signed_in("rivera")  # Ana's Sofia is theirs, her Tomas is not
+    await send(rivera, to="guardian:ana", text="{child} was great today.")
+    [message] = await messages(office)
+    assert message.audience == {"any": ["guardian:ana"], "except": ["student:tomas"]}
+    page = await rivera.get(f"/messages/{message.id}")
+    assert "Tomas" not in page.text
+    assert "tomas" not in page.body
 
 
 @on_sqlite

@@ -1,6 +1,7 @@
 """Signing in: what opens, what does not, and that nobody learns who has an account."""
 
 import asyncio
+import re
 from datetime import timedelta
 
 import pytest
@@ -199,6 +200,25 @@ async def test_only_an_admin_gives_accounts(office: Office) -> None:
     assert (await admin.post(f"/users/{office.accounts['admin']}/end")).status == 404
 
 
+@pytest.mark.parametrize(
+    ("address", "headers", "shown"),
+    [
+        (ADDRESS, {}, ADDRESS), (None, {}, "http://10.0.0.5:8000"), (None, {"Origin": "null"}, "http://10.0.0.5:8000"),
+        (None, {"Origin": "https://10.0.0.5:8000"}, "https://10.0.0.5:8000"),
+    ],
+)  # fmt: skip
+@on_sqlite
+async def test_a_link_to_hand_over_is_whole_also_where_the_hub_has_no_address(
+    sessions: Sessions, address: str | None, headers: dict[str, str], shown: str
+) -> None:
+    office = await open_office(sessions, change=lambda given: given.update(address=address))
+    admin = await office.signed_in("admin")
+    admin.client.headers.update({"Host": "10.0.0.5:8000", **headers})
+    page = await admin.post(f"/users/{office.accounts['boone']}/link")
+    [link] = re.findall(r"<code>(\S+)/sign-in/[\w-]+</code>", page.body)
+    assert link == shown
+
+
 @on_sqlite
 async def test_the_pages_speak_the_language_that_one_has_chosen(office: Office) -> None:
     browser = await office.signed_in("rivera")
@@ -219,3 +239,33 @@ async def test_what_is_long_over_is_forgotten(office: Office) -> None:
             tables = (SignIn, SignInLink, SignInAttempt)
             counts = [await session.scalar(select(func.count()).select_from(table)) for table in tables]
         assert (counts[0], counts[1], min(counts[2] or 0, 1)) == left
+
+
+KHTML = "AppleWebKit/537.36 (KHTML, like Gecko)"
+AGENTS = {
+    "Mozilla/5.0 (Android 14; Mobile; rv:127.0) Gecko/127.0 Firefox/127.0": "Firefox on Android",
+    f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) {KHTML} Version/17.5 Mobile/15E148 Safari/604.1": "Safari on iPhone",
+    f"Mozilla/5.0 (iPad; CPU OS 17_5 like Mac OS X) {KHTML} CriOS/126.0 Mobile/15E148 Safari/604.1": "Chrome on iPad",
+    f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {KHTML} Chrome/126.0 Safari/537.36": "Chrome on Windows",
+    f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {KHTML} Chrome/126.0 Safari/537.36 Edg/126.0": "Edge on Windows",
+    f"Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {KHTML} Chrome/126.0 Safari/537.36": "Chrome on Chrome OS",
+    f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {KHTML} Version/17.5 Safari/605.1.15": "Safari on Mac",
+    f"Mozilla/5.0 (Linux; Android 14; SM-S918B) {KHTML} SamsungBrowser/25.0 Mobile Safari/537.36": "Samsung Internet on Android",
+    "<b>something</b> that no rule knows": "A browser",
+    "": "A browser",
+}
+
+
+@on_sqlite
+async def test_where_one_is_signed_in_is_said_in_words(office: Office) -> None:
+    rivera = await office.signed_in("rivera")
+    async with office.sessions.begin() as session:
+        await accounts.end_all(session, office.accounts["rivera"], office.at)
+        account = await session.get_one(Account, office.accounts["rivera"])
+        links = [await accounts.make_link(session, account, office.at) for _ in AGENTS]
+    for agent, link in zip(AGENTS, links, strict=True):
+        rivera.client.headers["User-Agent"] = agent
+        assert (await rivera.post(f"/sign-in/{link}")).status == 303
+    page = await rivera.get("/account")
+    assert sorted(said for said in re.findall(r"<li class=\"card\"><p>([^<]*)</p>", page.body)) == sorted(AGENTS.values())
+    assert "something" not in page.text

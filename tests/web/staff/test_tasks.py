@@ -12,6 +12,7 @@ from puente.models import (
     AttendanceCode,
     AttendanceMark,
     Contact,
+    Delivery,
     Kind,
     Message,
     Outreach,
@@ -19,6 +20,7 @@ from puente.models import (
     TaskKind,
 )
 from puente.models.database import Sessions
+from puente.translations import memory
 from tests.fakes import on_sqlite
 from tests.school import NOON, PHRASES, Hub, rows
 from tests.web.staff.office import Browser, Office, open_office
@@ -203,6 +205,25 @@ async def test_a_stranger_is_linked_to_their_family_with_all_that_they_wrote(off
     pipe = hub(office)
     await pipe.tick()
     assert pipe.sms.read_by(STRANGER) == [f"School Office: {PHRASES.say('Please call me.', 'es')}"]
+
+
+@on_sqlite
+async def test_what_a_stranger_wrote_is_read_in_the_offices_language_once_they_are_known(office: Office) -> None:
+    theirs, ours = "Soy la mamá de Sofía.", "I am Sofía's mother."
+    async with office.sessions.begin() as session:
+        await memory.correct(session, memory.pairs(theirs, ours, "es", "en"), "es", "en", office.at)
+    task = await stranger_writes(office, theirs, "SM1")
+    unknown = "¿Alguien sabe cuándo termina la clase de música?"
+    await stranger_writes(office, unknown, "SM2")
+    await stranger_writes(office, "ALTO", "SM3")
+    browser, ana = await office.signed_in("office"), office.numbers.person["ana"]
+    thread = await browser.get(await form(browser, task.id, "link", person=ana))
+    assert ours in thread.text
+    assert thread.text.count("This is not translated yet. A person is asked to do it.") == 1
+    [waits] = await rows(office.sessions, Task, col(Task.kind) == TaskKind.translation)
+    [message] = await rows(office.sessions, Message, col(Message.text) == unknown)
+    assert (waits.message_id, waits.language) == (message.id, "en")
+    assert await rows(office.sessions, Delivery, col(Delivery.message_id) == message.id) == []
 
 
 @on_sqlite
