@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from puente.messaging import access, audiences, finding, hours
+from puente.messaging import access, audiences, finding, hours, wording
 from puente.messaging.access import NotYours, Reader
 from puente.messaging.audiences import Audience, Unreached
 from puente.messaging.finding import Pupil
@@ -118,10 +118,10 @@ async def to_guardians_of(session: AsyncSession, reader: Reader, student_id: int
     return f"student:{external_id}" if external_id else None
 
 
-async def without_others(session: AsyncSession, reader: Reader, audience: Audience) -> Audience:
-    """The audience of a text about one child: a guardian who is named hears it of the children whom its author sees alone."""
+async def heard_by(session: AsyncSession, reader: Reader, audience: Audience, text: str) -> Audience:
+    """The audience of a text. One about the child goes to a guardian who is named for the children alone whom its author sees."""
     guardians = [term for term in audience["any"] if term.startswith("guardian:")]
-    if not guardians or reader.sees_all:
+    if not guardians or reader.sees_all or not wording.names_the_child(text):
         return audience
     others = (
         select(col(Student.external_id))

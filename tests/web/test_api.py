@@ -248,6 +248,15 @@ async def test_nobody_is_written_to_who_is_not_theirs_and_nothing_says_that_they
 
 
 @on_sqlite
+async def test_a_guardian_hears_of_the_writers_own_students_alone(office: Office) -> None:
+    asks = await program_of(office, "rivera")  # Ana's Sofia is theirs, her Tomas is not
+    given = {**TEXT, "to": "guardian:ana", "text": "{child} was great today."}
+    assert (await asks.post("/messages", given, key="12345678")).status == 201
+    assert (await asks.post("/messages", given, key="12345678")).status == 200
+    assert (await only(office, Message)).audience == {"any": ["guardian:ana"], "except": ["student:tomas"]}
+
+
+@on_sqlite
 async def test_an_audience_says_who_is_reached_and_who_is_not(office: Office) -> None:
     asks = await program_of(office, "rivera")
     found = (await asks.post("/audiences", {"to": "group:3B"})).json

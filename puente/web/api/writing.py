@@ -192,8 +192,9 @@ async def _check_known(session: AsyncSession, reader: Reader, audience: Audience
 async def draft_of(session: AsyncSession, desk: Desk, reader: Reader, given: MessageIn, origin: str | None = None) -> Draft:
     """What was given, checked as the page does. Raises a HubError in words."""
     audience, at = await audience_of(session, reader, given.to, given.kind), desk.now()
+    text = conversations.typed(given.text)
     draft = Draft(
-        kind=given.kind, text=conversations.typed(given.text), audience=audience,
+        kind=given.kind, text=text, audience=await picking.heard_by(session, reader, audience, text),
         language=given.language, author_id=reader.person_id, fields=_values(given), send_at=given.send_at, origin=origin,
     )  # fmt: skip
     # The same key again is no new message, however late it comes.

@@ -352,7 +352,7 @@ async def _audience(session: AsyncSession, reader: Reader, written: Written) -> 
         await audiences.check(session, audience)
     except audiences.UnknownAudience:
         raise NotYours(NotYours.__doc__) from None
-    return await picking.without_others(session, reader, audience) if wording.names_the_child(written.text) else audience
+    return await picking.heard_by(session, reader, audience, written.text)
 
 
 async def _shown(desk: Desk, reader: Reader, written: Written) -> Shown:
