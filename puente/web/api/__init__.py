@@ -40,6 +40,7 @@ from puente.web.api import (
 )
 from puente.web.api.gate import Door
 from puente.web.staff.desk import Desk
+from puente.web.staff.gate import routes_once
 
 VERSION = "1"
 ABOUT = (
@@ -73,7 +74,7 @@ def open_api(desk: Desk) -> FastAPI:
         resources.resources_routes,
         subscriptions.subscriptions_routes,
     ):
-        api.include_router(routes())
+        api.include_router(routes_once(routes))
     api.include_router(docs.docs_routes(lambda: description(api)))
     api.add_middleware(Door)
     api.add_exception_handler(HubError, problems.say)

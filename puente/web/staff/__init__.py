@@ -36,7 +36,7 @@ from puente.web.staff import (
 )
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
-from puente.web.staff.gate import NotAllowed, NotOurForm, NotSignedIn, NotThere
+from puente.web.staff.gate import NotAllowed, NotOurForm, NotSignedIn, NotThere, routes_once
 
 NOTHING_HERE = _("There is nothing here, or it is not yours to see.")
 UNUSABLE = _("Something in this form cannot be used. Please go back and look at it again.")
@@ -67,7 +67,7 @@ def open_pages(desk: Desk) -> FastAPI:
         columns.columns_routes,
         reach.reach_routes,
     ):
-        pages.include_router(routes())
+        pages.include_router(routes_once(routes))
     pages.add_exception_handler(NotSignedIn, _sign_in_first)
     pages.add_exception_handler(HubError, _say)
     pages.add_exception_handler(RequestValidationError, _unusable)

@@ -17,7 +17,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from html.parser import HTMLParser
 from typing import Any
 
@@ -162,24 +161,12 @@ async def open_office(sessions: Sessions, *, change: Callable[[dict[str, Any]], 
     if change:
         change(given)
     desk = Desk(sessions, SCHOOL, translator, lambda: office.at, PACES, **given)
-    office.site = open_site(sessions, [], lambda: office.at, None, _mounted(desk))
+    office.site = open_site(sessions, [], lambda: office.at, None, {"/api": open_api(desk), "/": open_pages(desk)})
     async with sessions.begin() as session:
         for key, school in SCHOOLS.items():
             account = await accounts.add(session, numbers.person[key], f"{key}@school.example", NOON, school=school)
             office.accounts[key] = account.id or 0
     return office
-
-
-@cache
-def _built() -> dict[str, FastAPI]:
-    return {"/api": open_api(NOBODYS), "/": open_pages(NOBODYS)}
-
-
-def _mounted(desk: Desk) -> dict[str, FastAPI]:
-    """The API and the pages, built once: two hundred routes take longer than most tests."""
-    for app in _built().values():
-        app.state.desk = desk
-    return _built()
 
 
 async def _add_staff(sessions: Sessions, numbers: Numbers) -> None:
