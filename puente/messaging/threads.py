@@ -124,7 +124,7 @@ async def _told(session: AsyncSession, person_id: int, ids: Sequence[int]) -> li
         .outerjoin(Person, col(Person.id) == col(Message.author_id))
         .outerjoin(Rendering, (col(Rendering.message_id) == col(Message.id)) & (col(Rendering.language) == col(Delivery.language)))
         .outerjoin(Student, col(Student.id) == func.coalesce(col(Delivery.student_id), col(Message.student_id)))
-        .where(col(Message.id).in_(ids), col(Delivery.person_id) == person_id)
+        .where(col(Message.id).in_(ids), col(Delivery.contact_id).in_(contacts_of(person_id)), col(Delivery.person_id) == person_id)
     )
     return [
         _said(
