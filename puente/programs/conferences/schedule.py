@@ -7,7 +7,7 @@ Everyone is accounted for: a conference without a time says why it has none. Tim
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -31,7 +31,7 @@ from puente.models import (
 )
 from puente.programs.conferences import day as days
 from puente.programs.conferences.board import HELD
-from puente.programs.conferences.day import DayFile, Hours, InterpreterHours, TeacherHours
+from puente.programs.conferences.day import DayFile, Hours, InterpreterHours, Room, TeacherHours
 from puente.programs.conferences.keeping import STAFF, NoSuchDay
 from puente.programs.conferences.times import Day
 from puente.programs.tables import safe_cell
@@ -190,20 +190,20 @@ async def _lines(
 ) -> tuple[Line, ...]:
     mine = [col(ConferenceMeeting.day_id) == row.id, *([col(ConferenceMeeting.party_id) == party_id] if party_id else [])]
     meetings = await session.execute(
-        select(ConferenceMeeting, ConferenceParty, col(Student.name))
+        select(ConferenceMeeting, col(ConferenceParty.invited_at), col(ConferenceParty.waiting_since), col(Student.name))
         .outerjoin(ConferenceParty, col(ConferenceParty.id) == col(ConferenceMeeting.party_id))
         .outerjoin(Student, col(Student.id) == col(ConferenceMeeting.student_id))
         .where(*mine)
     )
     guardians: dict[int, list[Named]] = {}
-    for guardian, name in await session.execute(
-        select(ConferenceGuardian, col(Person.name))
+    for meeting_id, guardian, name in await session.execute(
+        select(col(ConferenceGuardian.meeting_id), col(ConferenceGuardian.guardian), col(Person.name))
         .join(ConferenceMeeting, col(ConferenceMeeting.id) == col(ConferenceGuardian.meeting_id))
         .outerjoin(Person, col(Person.id) == col(ConferenceGuardian.guardian_id))
         .where(*mine)
         .order_by(col(ConferenceGuardian.guardian))
     ):
-        guardians.setdefault(guardian.meeting_id, []).append(Named(guardian.guardian, name or guardian.guardian))
+        guardians.setdefault(meeting_id, []).append(Named(guardian, name or guardian))
     history: dict[int, list[ConferenceChange]] = {}
     for change in await session.scalars(
         select(ConferenceChange)
@@ -212,10 +212,14 @@ async def _lines(
         .order_by(col(ConferenceChange.id))
     ):
         history.setdefault(change.meeting_id, []).append(change)
+    teachers, rooms = {one.id: one for one in file.teachers}, {one.id: one for one in file.rooms}
     lines = [
-        _line(file, staff, zone, meeting, party, student, guardians.get(meeting.id or 0, []), history.get(meeting.id or 0, []))
-        for meeting, party, student in meetings
-    ]
+        _line(
+            teachers.get(meeting.teacher), rooms, staff, zone, meeting, invited_at, waiting_since, student,
+            guardians.get(meeting.id or 0, []), history.get(meeting.id or 0, []),
+        )
+        for meeting, invited_at, waiting_since, student in meetings
+    ]  # fmt: skip
     return tuple(sorted(lines, key=_in_order))
 
 
@@ -229,31 +233,32 @@ async def _staff(session: AsyncSession, file: DayFile) -> dict[str, str]:
 
 
 def _line(
-    file: DayFile,
-    staff: dict[str, str],
+    teacher: TeacherHours | None,
+    rooms: Mapping[str, Room],
+    staff: Mapping[str, str],
     zone: ZoneInfo,
     meeting: ConferenceMeeting,
-    party: ConferenceParty | None,
+    invited_at: datetime | None,
+    waiting_since: datetime | None,
     student: str | None,
     guardians: Sequence[Named],
     history: Sequence[ConferenceChange],
 ) -> Line:
-    teacher = next((teacher for teacher in file.teachers if teacher.id == meeting.teacher), None)
-    room = _room(file, teacher, meeting.needs) if teacher else ""
+    room = _room(rooms, teacher, meeting.needs) if teacher else ""
     start = _local(meeting.starts_at, zone) if meeting.state in HELD else None
     interpreter = meeting.interpreter if start else ""
     return Line(
         meeting.id or 0, meeting.key, meeting.party_id, meeting.state,
         start, start + timedelta(minutes=meeting.minutes) if start else None, meeting.minutes,
         Named(meeting.teacher, staff.get(meeting.teacher, meeting.teacher)),
-        teacher.by if teacher else "", room, next((one.site for one in file.rooms if one.id == room), ""),
+        teacher.by if teacher else "", room, rooms[room].site if room in rooms else "",
         teacher.link if teacher else "",
         Named(meeting.student, student or meeting.student), tuple(guardians),
         meeting.language, meeting.interpreted,
         Named(interpreter, staff.get(interpreter, interpreter)) if interpreter else None,
         tuple(meeting.needs), meeting.priority, _local(meeting.confirmed_at, zone) if start else None,
-        _local(party.waiting_since, zone) if party and not start else None,
-        "" if start else _why_none(meeting, party, [change.step for change in history]), tuple(history),
+        None if start else _local(waiting_since, zone),
+        "" if start else _why_none(meeting, invited_at, waiting_since, [change.step for change in history]), tuple(history),
     )  # fmt: skip
 
 
@@ -261,23 +266,24 @@ def _local(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
     return moment.astimezone(zone) if moment else None
 
 
-def _room(file: DayFile, teacher: TeacherHours, needs: Iterable[str]) -> str:
+def _room(rooms: Mapping[str, Room], teacher: TeacherHours, needs: Iterable[str]) -> str:
     """Where the teacher meets this family: in another room if a wheelchair cannot reach the usual one."""
     if teacher.by != "room" or teacher.room is None:
         return ""
-    reachable = next(room.wheelchair for room in file.rooms if room.id == teacher.room)
-    return teacher.room if reachable or "wheelchair" not in needs else teacher.wheelchair_room or teacher.room
+    return teacher.room if rooms[teacher.room].wheelchair or "wheelchair" not in needs else teacher.wheelchair_room or teacher.room
 
 
-def _why_none(meeting: ConferenceMeeting, party: ConferenceParty | None, steps: Sequence[MeetingStep]) -> str:
+def _why_none(
+    meeting: ConferenceMeeting, invited_at: datetime | None, waiting_since: datetime | None, steps: Sequence[MeetingStep]
+) -> str:  # fmt: skip
     if meeting.state is MeetingState.declined:
         return DECLINED
     last = next((step for step in reversed(steps) if step in (MeetingStep.given_back, MeetingStep.cancelled)), None)
     said = [{MeetingStep.given_back: GIVEN_BACK, MeetingStep.cancelled: CANCELLED}[last]] if last else []
-    if party and party.waiting_since:
+    if waiting_since:
         said.append(WAITING)
     elif not said:
-        said.append(UNANSWERED if party and party.invited_at else NOT_INVITED)
+        said.append(UNANSWERED if invited_at else NOT_INVITED)
     return " ".join([*said, *([NO_PLACE, meeting.left_out] if meeting.left_out else [])])
 
 
