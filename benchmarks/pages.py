@@ -29,7 +29,7 @@ from sqlmodel import SQLModel, col
 from benchmarks import figures, rosters, stages
 from benchmarks.figures import Figures
 from puente.app import Hub, open_hub, set_aside_what_is_loaded
-from puente.messaging import accounts
+from puente.messaging import accounts, posting
 from puente.models import (
     Account,
     AttendanceCode,
@@ -57,6 +57,7 @@ from puente.models import (
     Person,
     PersonRole,
     Rendering,
+    Resource,
     Role,
     State,
     Student,
@@ -64,6 +65,9 @@ from puente.models import (
     TaskKind,
     database,
 )
+from puente.programs.columns import library
+from puente.programs.conferences.schedule import Sheet
+from puente.programs.conferences.seeing import key_of
 from puente.serving import desk_of
 from puente.settings import Settings
 from puente.web.staff import open_pages
@@ -211,7 +215,8 @@ async def _ids(hub: Hub, who: str) -> dict[str, Any]:
             "account_id": 1, "day_id": 1, "meeting_id": 1,  # the day of School 1
             "party_id": await session.scalar(select(col(ConferenceParty.id)).where(col(ConferenceParty.day_id) == 1).limit(1)) or 1,
             "event_id": await session.scalar(select(col(Event.id)).limit(1)),
-            "group_id": await session.scalar(select(col(Group.id)).limit(1)), "language": "es",
+            "group_id": await session.scalar(select(col(Group.id)).limit(1)), "language": "es", "kind": "csv",
+            "sheet": key_of(Sheet("teacher:T-1", "", ())), "name": library()[0].name,
         }  # fmt: skip
 
 
@@ -239,6 +244,8 @@ async def fill(url: str, size: Size) -> None:
         await _add_meetings(session, size, at, staff["teacher"])
         await _add_event(session, size, at)
         await _add_attendance(session, at)
+        await posting.subscribe(session, 1, "https://district.example/hook", ["task.done"], at)
+        session.add(Resource(kind="food", name="The pantry", changed_at=at))
         await _count_on(session)
     await engine.dispose()
     await rosters.analyze(url)
@@ -377,7 +384,7 @@ async def _add_meetings(session: AsyncSession, size: Size, at: datetime, teacher
          "teacher": f"T-{n % TEACHERS}" if n % TEACHERS else "site:teacher", "teacher_id": None if n % TEACHERS else teacher,
          "language": "es", "interpreted": "es" if n % 3 == 0 else "", "minutes": 20, "state": (state := states[n % 4]),
          "interpreter": "I-1" if n % 3 == 0 and state is not MeetingState.open else "", "next_step": "", "wishes": {}, "needs": [],
-         "starts_at": at - timedelta(days=1, minutes=n) if state is not MeetingState.open else None}
+         "starts_at": at.replace(minute=0, second=0) - timedelta(days=1, minutes=n) if state is not MeetingState.open else None}
         for n, student, day, _ in invited
     ))  # fmt: skip
     await _put(session, ConferenceGuardian, (
