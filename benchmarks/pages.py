@@ -397,7 +397,7 @@ def _day(at: datetime, number: int) -> dict[str, Any]:
     teachers = ["site:teacher", *(f"T-{n}" for n in range(1, TEACHERS))]
     return {
         "name": f"fall {number}", "slot_minutes": 20, "interpreted_minutes": 30, "sites": [{"id": "main"}],
-        "teachers": [{"id": one, "name": one, "hours": hours} for one in teachers],
+        "teachers": [{"id": one, "name": one, "hours": hours, "by": "phone"} for one in teachers],
         "interpreters": [{"id": "I-1", "name": "Ms Ito", "languages": ["es"], "hours": hours}],
     }  # fmt: skip
 
