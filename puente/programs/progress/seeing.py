@@ -3,6 +3,7 @@
 A teacher those that they have written about their own students, and not a colleague's; the office those of its school.
 """
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,15 @@ from puente.programs.progress.rhythm import Quiet
 from puente.programs.progress.scale import Scale
 
 MOST_TEACHERS = 200
+
+
+@dataclass(frozen=True)
+class Unheard:
+    """The children whose families have not heard from a `teacher` this month, and the `teachers` of whom one may ask."""
+
+    teachers: list[tuple[int, str]]
+    teacher: int | None
+    children: list[Quiet]
 
 
 def seen(reader: Reader) -> ColumnElement[bool]:
@@ -45,7 +55,19 @@ async def take(
     return taken, await drafts.write(session, taken.students, levels, at, today, teacher)
 
 
-async def teachers(session: AsyncSession, reader: Reader) -> list[tuple[int, str]]:
+async def quiet(session: AsyncSession, reader: Reader, teacher: int | None, zone: ZoneInfo, at: datetime) -> Unheard | None:
+    """The children whose families have not heard from a teacher: who asks, unless they say otherwise; the office chooses one first.
+    None where that is no teacher of theirs."""
+    known = await _teachers(session, reader)
+    chosen = teacher if teacher or reader.sees_school else reader.person_id
+    if not chosen:
+        return Unheard(known, chosen, [])
+    if chosen not in {number for number, _name in known}:
+        return None
+    return Unheard(known, chosen, await rhythm.quiet(session, chosen, zone, at, access.is_seen(reader, col(Student.id))))
+
+
+async def _teachers(session: AsyncSession, reader: Reader) -> list[tuple[int, str]]:
     """Those of whose classes somebody may look up who has not heard, by name: a teacher their own, the office any of its school."""
     if not reader.sees_school:
         return [(reader.person_id, reader.name)]
@@ -58,9 +80,3 @@ async def teachers(session: AsyncSession, reader: Reader) -> list[tuple[int, str
         .limit(MOST_TEACHERS)
     )
     return [(row[0] or 0, row[1]) for row in await session.execute(query)]
-
-
-async def quiet(session: AsyncSession, reader: Reader, teacher_id: int, zone: ZoneInfo, at: datetime) -> list[Quiet]:
-    """The children of a teacher's classes, of those whom somebody sees, whose families have not heard from that teacher this
-    month."""
-    return await rhythm.quiet(session, teacher_id, zone, at, access.is_seen(reader, col(Student.id)))

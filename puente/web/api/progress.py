@@ -163,14 +163,13 @@ def _add_by_hand(router: APIRouter) -> None:
         """Whose family has had nothing about them from a teacher this month: one's own, and for the office any teacher's."""
         desk: Desk = request.app.state.desk
         async with desk.sessions() as session:
-            teachers = await seeing.teachers(session, reader)
-            chosen = teacher if teacher or reader.sees_school else reader.person_id
-            if chosen and chosen not in {number for number, _name in teachers}:
-                raise NotThere(NotThere.__doc__)
-            found = await seeing.quiet(session, reader, chosen, desk.school.timezone, desk.now()) if chosen else []
+            found = await seeing.quiet(session, reader, teacher, desk.school.timezone, desk.now())
+        if found is None:
+            raise NotThere(NotThere.__doc__)
         return QuietOut(
-            teacher=chosen, count=len(found), teachers=[TeacherOut(id=number, name=name) for number, name in teachers],
-            students=[ChildOut(student=one.id, external_id=one.student, name=one.name) for one in found[:MOST_QUIET]],
+            teacher=found.teacher, count=len(found.children),
+            teachers=[TeacherOut(id=number, name=name) for number, name in found.teachers],
+            students=[ChildOut(student=one.id, external_id=one.student, name=one.name) for one in found.children[:MOST_QUIET]],
         )  # fmt: skip
 
     @router.get("/sentences")

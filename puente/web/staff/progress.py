@@ -429,15 +429,13 @@ async def _quiet(request: Request, reader: Reader, teacher: int) -> HTMLResponse
     """Whose family has not heard from a teacher this month: a teacher's own, and for the office any teacher's of theirs."""
     desk: Desk = request.app.state.desk
     async with desk.sessions() as session:
-        teachers = await seeing.teachers(session, reader)
-        chosen = teacher if teacher or reader.sees_school else reader.person_id
-        if chosen and chosen not in {number for number, _name in teachers}:
-            raise NotThere(NotThere.__doc__)
-        found = await seeing.quiet(session, reader, chosen, desk.school.timezone, desk.now()) if chosen else []
-    options = [("0", frame.words_of(request, reader).t(CHOOSE)), *((str(number), name) for number, name in teachers)]
+        found = await seeing.quiet(session, reader, teacher, desk.school.timezone, desk.now())
+    if found is None:
+        raise NotThere(NotThere.__doc__)
+    options = [("0", frame.words_of(request, reader).t(CHOOSE)), *((str(number), name) for number, name in found.teachers)]
     return frame.page(
-        request, reader, "progress_quiet.html", teachers=frame.choices(options, str(chosen)), chosen=chosen,
-        count=len(found), quiet=[(one.id, one.name) for one in found[:MOST_QUIET]],
+        request, reader, "progress_quiet.html", teachers=frame.choices(options, str(found.teacher)), chosen=found.teacher,
+        count=len(found.children), quiet=[(one.id, one.name) for one in found.children[:MOST_QUIET]],
     )  # fmt: skip
 
 
