@@ -12,8 +12,8 @@ def safe_cell(cell: str) -> str:
     return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
 
 
-def written(rows: Iterable[Iterable[str]]) -> str:
-    """Rows as lines of CSV."""
+def written(rows: Iterable[Iterable[object]]) -> str:
+    """Rows as lines of CSV; what is None is an empty cell."""
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue()

@@ -6,8 +6,6 @@ Messages are not copied into it: what became of them is read when the log is. No
 adds a line that says so, and both databases refuse anything else.
 """
 
-import csv
-import io
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 
@@ -18,7 +16,7 @@ from sqlmodel import col
 
 from puente.messaging import linking
 from puente.models import Delivery, HubError, Kind, MadeBy, Message, Outreach, OutreachKind, Person, Rendering, Student
-from puente.programs.tables import safe_cell
+from puente.programs.tables import safe_cell, written
 from puente.translations.fields import fill
 
 BY_HAND = (OutreachKind.call, OutreachKind.visit, OutreachKind.letter)
@@ -82,13 +80,8 @@ async def log_of(session: AsyncSession, student_id: str) -> list[Line]:
 
 def as_csv(lines: list[Line]) -> str:
     """The log as a table. What a spreadsheet would take for a formula has a ' before it."""
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(field.name for field in fields(Line))
-    for line in lines:
-        cells = {**asdict(line), "at": line.at.isoformat()}
-        writer.writerow(map(safe_cell, cells.values()))
-    return table.getvalue()
+    rows = (map(safe_cell, {**asdict(line), "at": line.at.isoformat()}.values()) for line in lines)
+    return written([[field.name for field in fields(Line)], *rows])
 
 
 async def _noted(session: AsyncSession, student_id: int) -> list[Line]:

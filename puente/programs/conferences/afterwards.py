@@ -4,8 +4,6 @@ attended | missed → state and history → a text to the family (origin: meetin
 figures: rows → one count for each home language
 """
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -42,6 +40,7 @@ from puente.programs.conferences import keeping, offering, parties
 from puente.programs.conferences.board import HELD
 from puente.programs.conferences.keeping import NoSuchDay
 from puente.programs.conferences.times import likes
+from puente.programs.tables import written
 
 log = structlog.get_logger()
 
@@ -174,12 +173,8 @@ async def figures(session: AsyncSession, day: str, zone: ZoneInfo) -> dict[str, 
 
 def as_csv(found: dict[str, Figures]) -> str:
     """A row for each home language, and the last for all."""
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(["language", *asdict(Figures())])
-    for language, one in found.items():
-        writer.writerow([language or "all", *("" if value is None else value for value in asdict(one).values())])
-    return table.getvalue()
+    rows = ([language or "all", *asdict(one).values()] for language, one in found.items())
+    return written([["language", *asdict(Figures())], *rows])
 
 
 async def _lock(session: AsyncSession, meeting: ConferenceMeeting, at: datetime) -> None:

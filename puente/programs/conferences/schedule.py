@@ -5,8 +5,6 @@
 Everyone is accounted for: a conference without a time says why it has none. Times are on the school's clock.
 """
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,7 +32,7 @@ from puente.programs.conferences.board import HELD
 from puente.programs.conferences.day import DayFile, Hours, InterpreterHours, Room, TeacherHours
 from puente.programs.conferences.keeping import STAFF, NoSuchDay
 from puente.programs.conferences.times import Day
-from puente.programs.tables import safe_cell
+from puente.programs.tables import safe_cell, written
 
 DECLINED = "The family cannot come."
 WAITING = "The family is on the list for a time that becomes free."
@@ -145,12 +143,8 @@ async def of_day(session: AsyncSession, row: ConferenceDay, zone: ZoneInfo, *, p
 
 def as_csv(schedule: Schedule) -> str:
     """A row for each conference, with everything that whoever checks it needs. Ids are parted by `;`."""
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(COLUMNS)
-    for line in schedule.lines:
-        writer.writerow(safe_cell(str(cell(line))) for cell in COLUMNS.values())
-    return table.getvalue()
+    rows = ([safe_cell(str(cell(line))) for cell in COLUMNS.values()] for line in schedule.lines)
+    return written([COLUMNS, *rows])
 
 
 COLUMNS: dict[str, Callable[[Line], object]] = {
