@@ -39,8 +39,8 @@ from puente.web.api import (
     writing,
 )
 from puente.web.api.gate import Door
+from puente.web.site import routes_once
 from puente.web.staff.desk import Desk
-from puente.web.staff.gate import routes_once
 
 VERSION = "1"
 ABOUT = (

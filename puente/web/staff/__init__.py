@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from puente.messaging.access import Reader
 from puente.models import HubError
+from puente.web.site import routes_once
 from puente.web.staff import (
     account,
     attendance,
@@ -36,7 +37,7 @@ from puente.web.staff import (
 )
 from puente.web.staff.desk import Desk
 from puente.web.staff.frame import _
-from puente.web.staff.gate import NotAllowed, NotOurForm, NotSignedIn, NotThere, routes_once
+from puente.web.staff.gate import NotAllowed, NotOurForm, NotSignedIn, NotThere
 
 NOTHING_HERE = _("There is nothing here, or it is not yours to see.")
 UNUSABLE = _("Something in this form cannot be used. Please go back and look at it again.")

@@ -6,10 +6,9 @@ cookie → accounts.find → Reader → the route's roles → the form's key (ag
 import hmac
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from functools import cache
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Path, Request
+from fastapi import Depends, Form, Path, Request
 from pydantic import AfterValidator, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -50,13 +49,6 @@ class NotThere(HubError):
 
 def cookie_name(desk: Desk) -> str:
     return SECURE_COOKIE if desk.is_secure else PLAIN_COOKIE
-
-
-@cache
-def routes_once(routes: Callable[[], APIRouter]) -> APIRouter:
-    """The routes of some pages. Whom they serve stands in `app.state.desk` alone, so a process puts them together once, for as many
-    sites as it opens: that takes longer than to answer a hundred requests."""
-    return routes()
 
 
 def needs(*roles: Role) -> Callable[[Request], Awaitable[Reader]]:
