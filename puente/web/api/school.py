@@ -266,8 +266,7 @@ def school_routes() -> APIRouter:
 
 
 async def _import(desk: Desk, file: Path, *, dry: bool) -> RosterOut:
-    on = desk.now().astimezone(desk.school.timezone).date()
-    found = await asyncio.to_thread(roster.read, file, desk.school.region, on)
+    found = await asyncio.to_thread(roster.read, file, desk.school.region, desk.today)
     async with desk.sessions() as session:
         changes = await roster.enrol(session, found, desk.now())
         await (session.rollback() if dry else session.commit())

@@ -389,7 +389,7 @@ def _doubts(written: Written, desk: Desk) -> list[str]:
     """What the writer may have got wrong, and no other check sees."""
     doubts = []
     day = written.values.get("date")
-    if day and day["date"] < _today(desk).isoformat():
+    if day and day["date"] < desk.today.isoformat():
         doubts.append(_("The date in the text is over. Is it right?"))
     if detection.is_other(written.text, written.language):
         doubts.append(_("This seems to be written in another language than the one that is chosen above."))
@@ -445,7 +445,7 @@ async def _form(
         also=[pick for pick in ticked if pick.term not in offered], weekdays=WEEKDAYS, closed=CLOSED,
         single=bool(written.search or written.without or any(term.startswith("student:") for term in written.to)),
         monthly=[(day, _month_day(frame.words_of(request, reader), day)) for day in MONTHLY],
-        spoken=_spoken(desk, written.language), longest=LONGEST, today=_today(desk).isoformat(),
+        spoken=_spoken(desk, written.language), longest=LONGEST, today=desk.today.isoformat(),
         resend=[(name, value) for name, value in asdict(written).items() if name not in ("do", "confirmed")],
     )  # fmt: skip
 
@@ -477,10 +477,6 @@ def _words() -> dict[str, Any]:
         "kind_names": KINDS, "made_by": MADE_BY, "grades": GRADES, "channels": CHANNELS, "reasons": REASONS, "field_names": FIELDS,
         "named": NAMED,
     }  # fmt: skip
-
-
-def _today(desk: Desk) -> date:
-    return desk.now().astimezone(desk.school.timezone).date()
 
 
 def _spoken(desk: Desk, chosen: str) -> list[str]:

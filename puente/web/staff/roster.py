@@ -187,8 +187,7 @@ def _file_name(given: str) -> str:
 
 
 async def _read(desk: Desk, folder: Path, *, dry: bool) -> Read:
-    on = desk.now().astimezone(desk.school.timezone).date()
-    name, found = await asyncio.to_thread(_roster_in, folder, desk.school.region, on)
+    name, found = await asyncio.to_thread(_roster_in, folder, desk.school.region, desk.today)
     async with desk.sessions() as session:
         changes = await roster.enrol(session, found, desk.now())
         await (session.rollback() if dry else session.commit())
