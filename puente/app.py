@@ -377,9 +377,9 @@ def _open_channels(
         return {name: Handset(name, phones.putter(sessions, name, now)) for name in ("sms", "telegram")}, None
     channels: dict[str, Channel] = {}
     if settings.sender:
-        channels["sms"] = _open_sms(settings, settings.sender)
+        channels["sms"] = _open_sms(settings, settings.sender, now)
     if settings.urgent_sender:
-        channels[f"sms{URGENT}"] = _open_sms(settings, settings.urgent_sender)
+        channels[f"sms{URGENT}"] = _open_sms(settings, settings.urgent_sender, now)
     if settings.telegram_token is None:
         return channels, None
     # aiogram takes three seconds to import, so a school without Telegram does not wait for it.
@@ -402,7 +402,7 @@ def programs_of(school: School, public_url: str | None = None) -> Sequence[Progr
     return (staff.Writing(school), answering.Answers(school.timezone, public_url), events.Answering(school))
 
 
-def _open_sms(settings: Settings, sender: str) -> TwilioSms:
+def _open_sms(settings: Settings, sender: str, now: Callable[[], datetime]) -> TwilioSms:
     assert settings.twilio_account_sid
     assert settings.twilio_auth_token
     return TwilioSms(
@@ -411,6 +411,7 @@ def _open_sms(settings: Settings, sender: str) -> TwilioSms:
         sender,
         api_url=settings.twilio_api_url,
         public_url=settings.public_url,
+        now=now,
     )
 
 

@@ -6,6 +6,7 @@ async with FakeTwilio() as twilio:
     twilio.always("+15055550199", STOPPED)  # this number answers so every time
     twilio.limit = 3                        # segments a second from one sender; what is over is answered 429, and counted
     twilio.latency = 0.02                   # seconds that a request is on its way, and its answer again
+    twilio.on_their_way                     # requests that it will have soon, whatever becomes of who sent them
     twilio.accepted                         # the messages it took, oldest first
     await twilio.callback(sid, "delivered") # a signed status callback, to the message's StatusCallback
     await twilio.hears(url, "+15055550123", "gracias")  # a signed inbound message, to our webhook
@@ -99,6 +100,7 @@ class FakeTwilio(Loopback):
         self.service = "MG" + "0" * 32
         self.now = now
         self.requests: list[MultiDict[str]] = []
+        self.on_their_way = 0
         self.accepted: list[Message] = []
         self.lists: list[MultiDict[str]] = []
         self.limit: int | None = None
@@ -229,7 +231,9 @@ class FakeTwilio(Loopback):
             return refusal
         form = MultiDict((name, str(value)) for name, value in (await request.post()).items())
         if self.latency:
+            self.on_their_way += 1
             await asyncio.sleep(self.latency)
+            self.on_their_way -= 1
         self.requests.append(form)
         self.arrived.set()
         answer = self._always.get(form.get("To", "")) or (self._next.popleft() if self._next else None)
@@ -281,7 +285,8 @@ class FakeTwilio(Loopback):
                 "first_page_uri": f"{path}?PageSize={size}&Page=0",
                 "next_page_uri": after,
                 "previous_page_uri": None,
-            }
+            },
+            headers={"Date": format_datetime(self.now().astimezone(UTC), usegmt=True)},
         )
 
     async def _fetch(self, request: web.Request) -> web.StreamResponse:

@@ -9,11 +9,11 @@ What Twilio's numbers mean is one table, `CODES`. It serves both the answer to a
 import asyncio
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from aiohttp import (
@@ -53,7 +53,8 @@ MOST_MEDIA = 10  # media of one message
 MOST_CONNECTIONS = 128  # kept open to Twilio; whoever waits for one has sent nothing yet
 
 # A doubtful text is looked up by its time. An attempt lasts at most as long as the lease of its row, 60 seconds, within which the
-# request leaves; and this machine's clock may differ from Twilio's by a minute, either way.
+# request leaves; and this machine's clock may differ from Twilio's by a minute, either way. Where it differs by more, as on an old
+# machine that has lost the time, the time is reckoned by Twilio's own, from the Date of its answer (RFC 9110).
 ATTEMPT_LASTS = timedelta(minutes=1)
 CLOCKS_DIFFER = timedelta(minutes=1)
 PAGE = 100  # messages asked for at once; Twilio gives at most 1,000
@@ -186,6 +187,13 @@ HELP_WORDS = frozenset({"help", "info"})
 KEYWORDS = STOP_WORDS | START_WORDS | HELP_WORDS
 
 
+class Answered(NamedTuple):
+    """What Twilio said, and when by its own clock."""
+
+    said: dict[str, Any]
+    date: str | None
+
+
 class TwilioSms:
     """SMS through one Twilio sender: a phone number, or a messaging service (its id starts with MG)."""
 
@@ -199,8 +207,10 @@ class TwilioSms:
         public_url: str | None = None,
         timeout: float = 10,
         name: str = "sms",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.name = name
+        self._now = now
         self._sender = sender
         self._is_service = sender.startswith("MG")
         self._public_url = public_url
@@ -218,7 +228,7 @@ class TwilioSms:
         answer = await self._ask("POST", self._messages, data=self._form(outgoing))
         if isinstance(answer, Retry | Refused):
             return answer
-        sid = answer.get("sid")
+        sid = answer.said.get("sid")
         return Sent(sid) if sid and isinstance(sid, str) else UNREADABLE
 
     async def look_up(self, outgoing: Outgoing, since: datetime) -> Sequence[str] | Retry | CannotTell:
@@ -229,7 +239,7 @@ class TwilioSms:
         """
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._find(outgoing, since - CLOCKS_DIFFER, since + ATTEMPT_LASTS + CLOCKS_DIFFER)
+                return await self._find(outgoing, since)
         except TimeoutError:
             return SILENT
 
@@ -250,7 +260,7 @@ class TwilioSms:
             "MessagingServiceSid" if self._is_service else "From": self._sender,
         }
 
-    async def _find(self, outgoing: Outgoing, earliest: datetime, latest: datetime) -> Sequence[str] | Retry | CannotTell:
+    async def _find(self, outgoing: Outgoing, since: datetime) -> Sequence[str] | Retry | CannotTell:
         # Not filtered by date at Twilio: its filter is on the date sent, which a message that still waits there has not got. It has
         # none for a messaging service.
         sought = {"To": outgoing.to, "PageSize": str(PAGE)} | ({} if self._is_service else {"From": self._sender})
@@ -260,18 +270,28 @@ class TwilioSms:
             answer = await self._ask("GET", url)
             if isinstance(answer, Retry | Refused):
                 return _in_doubt(answer)
+            began = since + self._ahead(answer.date)
+            earliest, latest = began - CLOCKS_DIFFER, began + ATTEMPT_LASTS + CLOCKS_DIFFER
             try:
-                messages = answer["messages"]
+                messages = answer.said["messages"]
                 found += [m["sid"] for m in messages if self._ours(m, outgoing) and earliest <= _time(m["date_created"]) <= latest]
                 # Twilio sorts by the date sent, newest first. What is on a later page was sent, and so created, earlier still.
                 reached = bool(messages) and _time(messages[-1]["date_sent"] or messages[-1]["date_created"]) < earliest
-                following = answer.get("next_page_uri")
+                following = answer.said.get("next_page_uri")
             except (AttributeError, KeyError, TypeError, ValueError):
                 return UNREADABLE
             if reached or not following:
                 return found[::-1]
             url = f"{self._api_url}{following}"
         return found[::-1] or CannotTell()
+
+    def _ahead(self, date: str | None) -> timedelta:
+        """How far Twilio's clock is ahead of this machine's, where that is more than the clocks may differ by."""
+        try:
+            ahead = _time(date or "") - self._now()
+        except (TypeError, ValueError):
+            return timedelta()
+        return ahead if abs(ahead) > CLOCKS_DIFFER else timedelta()
 
     def _ours(self, message: dict[str, Any], outgoing: Outgoing) -> bool:
         """Whether this is our text, on its way or arrived. One that failed has reached nobody, and may be sent again."""
@@ -281,7 +301,7 @@ class TwilioSms:
             return False
         return (message["body"] or "").removeprefix(TRIAL_PREFIX).strip() == outgoing.text.strip()
 
-    async def _ask(self, method: str, url: str, data: dict[str, object] | None = None) -> dict[str, Any] | Failure:
+    async def _ask(self, method: str, url: str, data: dict[str, object] | None = None) -> Answered | Failure:
         """Twilio's answer, or why there is none.
 
         The SDK's client words the request, and its `create_async` is left out: of an answer we need the id alone, and of a refusal
@@ -297,9 +317,10 @@ class TwilioSms:
         except (ClientError, OSError):
             return BROKEN
         said = _said(response.text)
+        headers = response.headers or {}
         if 200 <= response.status_code < 300:
-            return UNREADABLE if said is None else said
-        return read_failure(response.status_code, (said or {}).get("code"), (response.headers or {}).get("Retry-After"))
+            return UNREADABLE if said is None else Answered(said, headers.get("Date"))
+        return read_failure(response.status_code, (said or {}).get("code"), headers.get("Retry-After"))
 
 
 class _Http(AsyncHttpClient):

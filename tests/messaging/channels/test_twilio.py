@@ -327,6 +327,25 @@ async def test_only_what_was_made_at_the_time_of_the_attempt_is_found(
     assert await sms.look_up(to_rosa(), AT) == ([sid] if found else [])
 
 
+@pytest.mark.parametrize("hours", [-7, 7])
+async def test_a_machine_whose_clock_is_wrong_finds_the_text_by_twilios_own(hours: int) -> None:
+    wrong = timedelta(hours=hours)
+    async with FakeTwilio() as twilio:
+        since = datetime.now(UTC) + wrong
+        channel = TwilioSms(
+            twilio.account_sid, twilio.auth_token, twilio.number, api_url=twilio.url, now=lambda: datetime.now(UTC) + wrong
+        )
+        twilio.next(TAKES_AND_DROPS)
+        assert judged(await channel.send(to_rosa())) == (Retry, Trouble.none, True)
+        assert await channel.look_up(to_rosa(), since) == [twilio.accepted[0].sid]
+        await channel.close()
+
+
+@pytest.mark.parametrize("date", ["", "this morning"])
+async def test_where_twilio_does_not_say_what_time_it_is_our_own_counts(sms: TwilioSms, date: str) -> None:
+    assert sms._ahead(date) == timedelta()
+
+
 async def test_twins_with_the_same_words_are_all_found(twilio: FakeTwilio, sms: TwilioSms) -> None:
     sids = [taken(twilio), taken(twilio, status="sent"), taken(twilio, at=AT + timedelta(seconds=20))]
     found = await sms.look_up(to_rosa(), AT)
