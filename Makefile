@@ -5,8 +5,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A virtual environment that happens to be active must not leak into this one.
-unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+# A virtual environment that happens to be active must not leak into this one, and what Python has compiled is kept.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check bench practice-pack fonts screenshots lock clean
 

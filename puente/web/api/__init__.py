@@ -6,9 +6,10 @@ writing · messages · reviews · threads · tasks · people · school · subscr
 conferences · packing · meetings · events · progress · attendance · columns · resources: those of the programs
 """
 
+from functools import cache
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
@@ -39,7 +40,6 @@ from puente.web.api import (
     writing,
 )
 from puente.web.api.gate import Door
-from puente.web.site import routes_once
 from puente.web.staff.desk import Desk
 
 VERSION = "1"
@@ -52,10 +52,26 @@ ABOUT = (
 def open_api(desk: Desk) -> FastAPI:
     """The API, as an application of its own that is mounted at /api."""
     api = FastAPI(
-        title="Puente", docs_url=None, redoc_url=None, openapi_url=None, responses=problems.RESPONSES,
-        generate_unique_id_function=lambda route: route.name,
-    )  # fmt: skip
+        title="Puente",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        routes=_routes().routes,
+    )
     api.state.desk = desk
+    api.include_router(docs.docs_routes(lambda: description(api)))
+    api.add_middleware(Door)
+    api.add_exception_handler(HubError, problems.say)
+    api.add_exception_handler(RequestValidationError, problems.unusable)
+    api.add_exception_handler(HTTPException, problems.no_answer)
+    return api
+
+
+@cache
+def _routes() -> APIRouter:
+    """The verbs. Whom they serve stands in `app.state.desk` alone, so a process puts them together once, for as many sites as it
+    opens: that takes longer than to answer a hundred requests."""
+    every = APIRouter(responses=problems.RESPONSES, generate_unique_id_function=lambda route: route.name)
     for routes in (
         people.people_routes,
         writing.writing_routes,
@@ -74,13 +90,8 @@ def open_api(desk: Desk) -> FastAPI:
         resources.resources_routes,
         subscriptions.subscriptions_routes,
     ):
-        api.include_router(routes_once(routes))
-    api.include_router(docs.docs_routes(lambda: description(api)))
-    api.add_middleware(Door)
-    api.add_exception_handler(HubError, problems.say)
-    api.add_exception_handler(RequestValidationError, problems.unusable)
-    api.add_exception_handler(HTTPException, problems.no_answer)
-    return api
+        every.include_router(routes())
+    return every
 
 
 def description(api: FastAPI) -> dict[str, Any]:

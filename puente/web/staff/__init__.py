@@ -5,14 +5,15 @@
 Each page is a thin face over the functions that the commands use, and asks messaging/access.py whom its reader may see.
 """
 
-from fastapi import FastAPI, Request
+from functools import cache
+
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from puente.messaging.access import Reader
 from puente.models import HubError
-from puente.web.site import routes_once
 from puente.web.staff import (
     account,
     attendance,
@@ -45,8 +46,20 @@ UNUSABLE = _("Something in this form cannot be used. Please go back and look at 
 
 def open_pages(desk: Desk) -> FastAPI:
     """The staff's pages, as an application of their own: what goes wrong in them is said as a page, and elsewhere as JSON."""
-    pages = FastAPI(title="Puente", docs_url=None, redoc_url=None, openapi_url=None)
+    pages = FastAPI(title="Puente", docs_url=None, redoc_url=None, openapi_url=None, routes=_routes().routes)
     pages.state.desk = desk
+    pages.add_exception_handler(NotSignedIn, _sign_in_first)
+    pages.add_exception_handler(HubError, _say)
+    pages.add_exception_handler(RequestValidationError, _unusable)
+    pages.add_exception_handler(HTTPException, _no_page)
+    return pages
+
+
+@cache
+def _routes() -> APIRouter:
+    """Every page. Whom it serves stands in `app.state.desk` alone, so a process puts them together once, for as many sites as it
+    opens: that takes longer than to answer a hundred requests."""
+    every = APIRouter()
     for routes in (
         statics.static_routes,
         signing_in.signing_in_routes,
@@ -68,12 +81,8 @@ def open_pages(desk: Desk) -> FastAPI:
         columns.columns_routes,
         reach.reach_routes,
     ):
-        pages.include_router(routes_once(routes))
-    pages.add_exception_handler(NotSignedIn, _sign_in_first)
-    pages.add_exception_handler(HubError, _say)
-    pages.add_exception_handler(RequestValidationError, _unusable)
-    pages.add_exception_handler(HTTPException, _no_page)
-    return pages
+        every.include_router(routes())
+    return every
 
 
 async def _sign_in_first(request: Request, error: Exception) -> Response:

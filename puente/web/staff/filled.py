@@ -127,6 +127,27 @@ FILES = (
     _("{file} is neither a file nor a folder."),
     _("{file} is empty."),
 )
+# What is wrong in a column, as a page or a file holds it. `fault` is one of these sentences itself.
+COLUMNS = (
+    _("{file}, line {line}: this is no TOML file in UTF-8."),
+    _("{file}: this is no TOML file in UTF-8."),
+    _("{file}.toml: {fault}"),
+    _("a column has no {parts}."),
+    _("the name must be one like winter-ice: letters a to z, digits and hyphens, at most 64."),
+    _("the month must be a number from 1 to 12, or be left out for a column that does not go out."),
+    _("the position must be a whole number."),
+    _("the texts need one in the language of the column."),
+    _("there must be a table like [texts.en] for each language."),
+    _("a table of texts must be called by a language's code, such as en, es or zh-Hans, each once."),
+    _("[texts.{table}] holds a title, a summary and a text, and draft = true where nobody has read it yet."),
+    _("[texts.{table}] has no {part}."),
+    _("[texts.{table}]: the {part} is longer than {number} characters."),
+    _("[texts.{table}]: the {part} holds control characters."),
+    _("[texts.{table}]: the {part} must hold the same fields as the one in {original}."),
+    _("[texts.{table}]: the title holds no fields."),
+    _("{field} is no field of a column: there are {known}."),
+)
+PARTS = (_("title"), _("summary"), _("text"))
 # What is wrong at a place in the file of a conference day or an event.
 DOCUMENTS = (
     _("The file is not in UTF-8."),
@@ -184,9 +205,9 @@ COUNTS = (
 )
 # What New Mexico's law calls its tiers.
 TIERS = (_("whole-school"), _("individual-prevention"), _("early-intervention"), _("intensive-support"), _("none"))
-SENTENCES = (*MACHINE, *ROWS, *NOTICES, *FILES, *DOCUMENTS, *ATTENDANCE, *COUNTS)
-# What stands in a sentence and is a sentence, or the name of a tier, itself.
-INNER = {"before", "now", "count", "from_tier", "tier"}
+SENTENCES = (*MACHINE, *ROWS, *NOTICES, *FILES, *COLUMNS, *DOCUMENTS, *ATTENDANCE, *COUNTS)
+# What stands in a sentence and is a sentence, or the name of a tier or of a part, itself.
+INNER = {"before", "now", "count", "from_tier", "tier", "fault", "part"}
 TAGS = {name: tag.replace("_", "-") for tag, name in languages.ENGLISH.languages.items()}
 
 
