@@ -13,6 +13,7 @@ from puente.messaging import conversations
 from puente.messaging.channels.base import Outgoing
 from puente.models import Kind
 from tests.fakes import on_sqlite
+from tests.fakes.command import LONGEST
 from tests.fakes.town import EDNA, JOHN, LAN, ROSA, STRANGER, Town, open_town
 from tests.fakes.twilio import BROKEN, INVALID_TO, STOPPED, TAKES_AND_HANGS
 
@@ -116,7 +117,7 @@ async def test_a_process_writes_nothing_of_a_family_to_its_terminal(migrated_url
         worker = await town.desk(tmp_path).start("work")
         assert worker.stderr
         said = b""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONGEST):
             async for line in worker.stderr:
                 said += line
                 if b"deliveries.settled" in line:

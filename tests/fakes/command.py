@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PUENTE = Path(sys.executable).with_name("puente")
-LONGEST = 60  # seconds
+LONGEST = 120  # seconds that anything may take, on however busy a machine: what is well takes a moment
 
 
 @dataclass(frozen=True)

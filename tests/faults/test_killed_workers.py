@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from puente.models import Delivery, Kind, State
 from tests.fakes import on_postgresql
+from tests.fakes.command import LONGEST
 from tests.fakes.town import Town, open_town
 from tests.fakes.twilio import BROKEN, DROPS, TAKES_AND_DROPS, TAKES_AND_HANGS, TOO_MANY
 
@@ -33,7 +34,7 @@ async def start(town: Town, folder: Path, count: int, rate: int) -> list[asyncio
     workers = [await desk.start("work", "--metrics-port", "0") for _ in range(count)]
     for worker in workers:
         assert worker.stderr
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONGEST):
             while b"metrics.opened" not in await worker.stderr.readline():
                 assert worker.returncode is None
     return workers
@@ -46,7 +47,7 @@ async def kill(worker: asyncio.subprocess.Process, how: signal.Signals = signal.
 
 async def asked(town: Town, requests: int) -> bool:
     """Wait until Twilio was asked so often. False where nobody has anything to ask any more."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LONGEST):
         while len(town.twilio.requests) < requests:
             if not (await states(town))["queued"]:
                 return False

@@ -16,6 +16,7 @@ from puente.messaging.dispatch import AT_ONCE
 from puente.messaging.senders import NO_LIMIT
 from puente.models import Delivery, Kind, Sender, State
 from tests.fakes import on_postgresql, on_sqlite
+from tests.fakes.command import LONGEST
 from tests.fakes.town import Town, open_town
 from tests.fakes.twilio import HANGS
 
@@ -38,7 +39,7 @@ async def town_with_slow_wires(url: str, folder: Path) -> AsyncIterator[Town]:
 
 async def asked(town: Town, requests: int) -> None:
     """Wait until Twilio was asked so often."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LONGEST):
         while len(town.twilio.requests) < requests:  # noqa: ASYNC110  # another process cannot set an event of ours
             await asyncio.sleep(0.002)
 

@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from puente.models import Delivery, Kind
 from tests.fakes import on_sqlite
+from tests.fakes.command import LONGEST
 from tests.fakes.town import Town, open_town
 from tests.fakes.twilio import HANGS, TAKES_AND_HANGS
 
@@ -21,7 +22,7 @@ ROSTER = HEADER + "".join(f"S-{n},Student {n},G-{n},Guardian {n},en,{number},for
 
 async def requests(town: Town, count: int) -> None:
     """Wait until Twilio was asked so often."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(LONGEST):
         while len(town.twilio.requests) < count:  # noqa: ASYNC110  # another process cannot set an event of ours
             await asyncio.sleep(0.01)
 

@@ -21,7 +21,7 @@ from puente.models.database import Sessions
 from puente.web.site import open_site
 from puente.web.webhooks import telegram_routes, twilio_routes
 from tests.fakes import on_postgresql, on_sqlite
-from tests.fakes.command import Desk
+from tests.fakes.command import LONGEST, Desk
 
 AT = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 TOKEN = "practice-metrics-token"
@@ -368,7 +368,7 @@ async def test_a_worker_shows_itself_on_a_port_of_this_machine(migrated_url: str
     desk = Desk(tmp_path, {"DATABASE_URL": migrated_url})
     async with desk.running("work", "--metrics-port", "0") as worker:
         assert worker.stderr
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LONGEST):
             while b"metrics.opened" not in (line := await worker.stderr.readline()):
                 assert line
             url = f"http://127.0.0.1:{json.loads(line)['port']}"

@@ -51,13 +51,7 @@ ABOUT = (
 
 def open_api(desk: Desk) -> FastAPI:
     """The API, as an application of its own that is mounted at /api."""
-    api = FastAPI(
-        title="Puente",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        routes=_routes().routes,
-    )
+    api = FastAPI(title="Puente", docs_url=None, redoc_url=None, openapi_url=None, routes=_routes().routes)
     api.state.desk = desk
     api.include_router(docs.docs_routes(lambda: description(api)))
     api.add_middleware(Door)

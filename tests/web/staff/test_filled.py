@@ -20,7 +20,17 @@ HERE = Path(puente.__file__).parent
 DESK = replace(NOBODYS, words=page_words())
 SPANISH, ENGLISH = Words(DESK, "es"), Words(DESK, "en")
 # What says what is wrong in a file, or what there is to look at in it.
-SAYS = {"WrongRow", "UnreadableRoster", "UnreadableAttendance", "UnreadableMarks", "Problem", "Notice", "notice", "_about", "BadColumn"}
+SAYS = {
+    "WrongRow",
+    "UnreadableRoster",
+    "UnreadableAttendance",
+    "UnreadableMarks",
+    "Problem",
+    "Notice",
+    "notice",
+    "_about",
+    "BadColumn",
+}
 IN_ROWS = [
     *sorted((HERE / "messaging/roster").glob("*.py")),
     HERE / "programs/attendance/reading.py",
