@@ -75,8 +75,8 @@ async def while_under_way(town: Town, answer: Answer, *told: tuple[str, str, int
 
 
 async def settle_for_an_hour(town: Town) -> None:
-    for _ in range(20):
-        town.clock.jump(minutes=3)
+    for _ in range(12):
+        town.clock.jump(minutes=5)
         await town.settle()
 
 
