@@ -22,11 +22,11 @@ from puente.models import database
 from puente.models.database import Sessions
 
 # What takes longest begins first, so that no process is left with it at the end.
-LONGEST = ("test_who_may.py", "test_through_emulate.py", "test_cli.py", "test_api_fuzzing.py")
+BEGIN_FIRST = ("test_who_may.py", "test_through_emulate.py", "test_cli.py", "test_api_fuzzing.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    items.sort(key=lambda item: item.path.name not in BEGIN_FIRST)
 
 
 def pytest_collection_finish() -> None:

@@ -63,8 +63,7 @@ def open_api(desk: Desk) -> FastAPI:
 
 @cache
 def _routes() -> APIRouter:
-    """The verbs. Whom they serve stands in `app.state.desk` alone, so a process puts them together once, for as many sites as it
-    opens: that takes longer than to answer a hundred requests."""
+    """The verbs, put together once a process, as the pages in puente/web/staff are."""
     every = APIRouter(responses=problems.RESPONSES, generate_unique_id_function=lambda route: route.name)
     for routes in (
         people.people_routes,
